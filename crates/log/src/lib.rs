@@ -1,14 +1,16 @@
 //! The team log: what Huddle needs of the thing that orders events and makes them durable.
 //!
 //! [`Log`] is the contract; its doc comments are normative, and `conformance` is the suite that every implementation
-//! passes. To add an implementation: implement [`Log`], hand [`conformance`] a fixture that can start, stop and
+//! passes. To add an implementation: implement [`Log`], hand `conformance` a fixture that can start, stop and
 //! restart the real thing, and wire it up in the `huddle` binary.
 #![deny(missing_docs)]
 
 mod contract;
 mod error;
 mod publish;
+mod watermarks;
 
 pub use contract::{Entry, EntryContent, LiveFeed, LiveItem, Log, Reader, StoredFeed, StoredMark};
 pub use error::{LogError, PublishError};
 pub use publish::{Condition, Pending, Published, Resolver, pending};
+pub use watermarks::Watermarks;

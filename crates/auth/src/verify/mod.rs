@@ -1,0 +1,8 @@
+//! Checks what a client shows and says who it is.
+
+#[cfg(test)]
+mod tests;
+mod verifier;
+
+pub(crate) use verifier::part;
+pub use verifier::{Identity, TOKEN_BYTES_MAX, UserToken, Verifier, bearer_token};

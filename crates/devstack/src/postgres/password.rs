@@ -1,0 +1,27 @@
+//! Owns the password of a server: random, kept in a file that only its owner reads, never in a log.
+
+use std::fmt;
+
+/// Ninety-six random bits and more; the file is its only copy on disk.
+#[derive(Clone)]
+pub(super) struct Password(String);
+
+impl Password {
+    pub(super) fn random() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    pub(super) fn from_file(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Password(..)")
+    }
+}

@@ -1,7 +1,10 @@
 //! Chores of this repository: fetching tools, generating code, running the tests, running what CI runs.
 
+mod ci;
+mod generate;
 mod repo;
 mod run;
+mod test;
 mod tools;
 
 use std::process::ExitCode;
@@ -24,11 +27,25 @@ enum Chore {
     /// nothing. Needs no root. HUDDLE_NATS_SERVER (a file) and HUDDLE_POSTGRES_BIN (a directory with initdb and
     /// postgres) name other binaries, and then none are fetched in their place.
     Tools(tools::Options),
+    /// Fetches what is missing, builds the binary, and runs every test: `cargo xtask test [-- RUNNER ARGUMENTS]`.
+    ///
+    /// Uses nextest, or cargo test where nextest is not to be had. End-to-end tests find the binary through HUDDLE_BIN,
+    /// which this sets; to run a single one by hand, set it yourself.
+    Test(test::Options),
+    /// Makes the committed protobuf code anew from `proto/`, without protoc.
+    Generate(generate::Options),
+    /// Runs everything that a change must pass: format, protobuf lint, generated code, dependencies, clippy, rustdoc, tests.
+    ///
+    /// A failed step does not stop the later ones; a table at the end tells how each went.
+    Ci,
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Tools(options) => tools::install(options),
+        Chore::Test(options) => test::test(&options),
+        Chore::Generate(options) => generate::generate(options),
+        Chore::Ci => ci::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

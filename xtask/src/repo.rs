@@ -12,3 +12,9 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn tools() -> PathBuf {
     root().join(".tools")
 }
+
+/// A program that `cargo xtask tools` exposes, or `None` when it is not there.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let path = tools().join("bin").join(name);
+    path.exists().then_some(path)
+}

@@ -1,0 +1,135 @@
+//! Owns the running of all tests: first what they need, then doctests, then everything else.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::run::Output;
+use crate::{repo, run, tools};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Goes to the test runner, for example a part of a test's name; doctests are left out then.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// How many tests the runner says passed and failed.
+#[derive(Clone, Copy)]
+pub(crate) struct Count {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+/// Runs the tests with the runner's output as it is.
+pub(crate) fn test(options: &Options) -> Result<()> {
+    let (mut runner, _) = prepare(&options.arguments)?;
+    run::visibly(&mut runner)
+}
+
+/// Runs all tests and counts them.
+pub(crate) fn test_and_count() -> Result<Count> {
+    let (mut runner, kind) = prepare(&[])?;
+    let (lines, succeeded) = match kind {
+        Runner::Nextest => run::visibly_and_noted(&mut runner, Output::Error)?,
+        Runner::CargoTest => run::visibly_and_noted(&mut runner, Output::Standard)?,
+    };
+    let count = kind.count(&lines);
+    if !succeeded || count.failed > 0 {
+        bail!("tests failed: {} passed, {} failed", count.passed, count.failed);
+    }
+    if count.passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(count)
+}
+
+#[derive(Clone, Copy)]
+enum Runner {
+    Nextest,
+    CargoTest,
+}
+
+fn prepare(arguments: &[String]) -> Result<(Command, Runner)> {
+    tools::install(tools::Options { tests: true })?;
+    let binary = build_binary()?;
+    if arguments.is_empty() {
+        run::visibly(run::cargo().args(["test", "--doc", "--workspace", "--quiet"]).env("HUDDLE_BIN", &binary))?;
+    }
+    let (mut runner, kind) = runner();
+    runner.args(arguments).env("HUDDLE_BIN", &binary);
+    Ok((runner, kind))
+}
+
+/// The end-to-end tests start this binary; cargo does not build it for them, because they are another package.
+fn build_binary() -> Result<PathBuf> {
+    run::visibly(run::cargo().args(["build", "--package", "huddle"]))?;
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    // This program was built into the same directory by the same profile.
+    let binary = own.with_file_name("huddle");
+    if !binary.is_file() {
+        bail!("cargo built no {}: run this as `cargo xtask test`, not as a release build", binary.display());
+    }
+    Ok(binary)
+}
+
+fn runner() -> (Command, Runner) {
+    if let Some(nextest) = repo::tool("cargo-nextest") {
+        let mut command = run::command(nextest);
+        command.args(["nextest", "run", "--workspace"]);
+        return (command, Runner::Nextest);
+    }
+    let mut command = run::cargo();
+    if run::succeeds(run::cargo().args(["nextest", "--version"])) {
+        command.args(["nextest", "run", "--workspace"]);
+        return (command, Runner::Nextest);
+    }
+    println!("test: cargo-nextest is not to be had, using cargo test");
+    command.args(["test", "--workspace", "--tests"]);
+    (command, Runner::CargoTest)
+}
+
+impl Runner {
+    fn count(self, lines: &[String]) -> Count {
+        let closing = |line: &&String| match self {
+            Self::Nextest => line.trim_start().starts_with("Summary ["),
+            Self::CargoTest => line.starts_with("test result:"),
+        };
+        let mut total = Count { passed: 0, failed: 0 };
+        for line in lines.iter().filter(closing) {
+            total.passed += number_before(line, "passed");
+            total.failed += number_before(line, "failed") + number_before(line, "timed out");
+        }
+        total
+    }
+}
+
+/// The number in front of `word`: 3 for "passed" in "4 tests run: 3 passed, 1 failed". 0 when there is none.
+fn number_before(line: &str, word: &str) -> u64 {
+    let before = line.split(word).next().filter(|before| before.len() < line.len());
+    let number = before.and_then(|before| before.trim_end().rsplit(|c: char| !c.is_ascii_digit()).next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_both_runners_are_counted() {
+        let nextest =
+            ["     Summary [  10.8s] 9 tests run: 6 passed (1 slow), 2 failed, 1 timed out, 4 skipped".to_owned()];
+        let count = Runner::Nextest.count(&nextest);
+        assert_eq!((count.passed, count.failed), (6, 3));
+
+        let cargo = [
+            "running 3 tests",
+            "test result: ok. 3 passed; 0 failed; 0 ignored",
+            "test result: FAILED. 1 passed; 2 failed",
+        ];
+        let count = Runner::CargoTest.count(&cargo.map(str::to_owned));
+        assert_eq!((count.passed, count.failed), (4, 2));
+    }
+}

@@ -36,10 +36,15 @@ impl Contiguity {
 
     /// Judges `event`; does not move.
     pub fn judge(&self, event: &Event) -> Step {
-        let predecessor_is_known = !event.prev_seq.is_zero() || self.last.is_zero();
-        if event.seq <= self.last {
+        self.judge_at(event.seq, event.prev_seq)
+    }
+
+    /// Judges the event at `seq` whose predecessor is at `prev_seq`; does not move.
+    pub fn judge_at(&self, seq: Seq, prev_seq: Seq) -> Step {
+        let predecessor_is_known = !prev_seq.is_zero() || self.last.is_zero();
+        if seq <= self.last {
             Step::Seen
-        } else if predecessor_is_known && event.prev_seq <= self.last {
+        } else if predecessor_is_known && prev_seq <= self.last {
             Step::Next
         } else {
             Step::Gap { after: self.last }

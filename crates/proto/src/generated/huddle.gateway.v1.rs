@@ -136,13 +136,15 @@ impl ErrorCode {
 }
 /// Why a gateway closes a WebSocket. The range says what to do: 4000-4099 reconnect at once, from the cursors;
 /// 4100-4199 reconnect after a wait that grows; 4400-4499 do not reconnect before something is changed. Of the standard
-/// codes, 1000 answers the client's own close, 1009 follows a frame above the limit (as 44xx), and 1012 a restart:
-/// reconnect when `go_away` said.
+/// codes, 1000 answers the client's own close, 1009 means as much as 44xx, and 1012 comes with a restart: reconnect when
+/// `go_away` said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum CloseCode {
     /// Not set; never sent.
     Unspecified = 0,
+    /// A frame was larger than the limit: mend the client.
+    TooLarge = 1009,
     /// The gateway restarts: reconnect as told by `go_away`.
     Restart = 1012,
     /// The client read too slowly and its outbox is full: reconnect at once, from the cursors.
@@ -168,6 +170,7 @@ impl CloseCode {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::Unspecified => "CLOSE_CODE_UNSPECIFIED",
+            Self::TooLarge => "CLOSE_CODE_TOO_LARGE",
             Self::Restart => "CLOSE_CODE_RESTART",
             Self::SlowConsumer => "CLOSE_CODE_SLOW_CONSUMER",
             Self::HeartbeatLost => "CLOSE_CODE_HEARTBEAT_LOST",
@@ -182,6 +185,7 @@ impl CloseCode {
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "CLOSE_CODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CLOSE_CODE_TOO_LARGE" => Some(Self::TooLarge),
             "CLOSE_CODE_RESTART" => Some(Self::Restart),
             "CLOSE_CODE_SLOW_CONSUMER" => Some(Self::SlowConsumer),
             "CLOSE_CODE_HEARTBEAT_LOST" => Some(Self::HeartbeatLost),

@@ -442,6 +442,7 @@ impl serde::Serialize for CloseCode {
     {
         let variant = match self {
             Self::Unspecified => "CLOSE_CODE_UNSPECIFIED",
+            Self::TooLarge => "CLOSE_CODE_TOO_LARGE",
             Self::Restart => "CLOSE_CODE_RESTART",
             Self::SlowConsumer => "CLOSE_CODE_SLOW_CONSUMER",
             Self::HeartbeatLost => "CLOSE_CODE_HEARTBEAT_LOST",
@@ -462,6 +463,7 @@ impl<'de> serde::Deserialize<'de> for CloseCode {
     {
         const FIELDS: &[&str] = &[
             "CLOSE_CODE_UNSPECIFIED",
+            "CLOSE_CODE_TOO_LARGE",
             "CLOSE_CODE_RESTART",
             "CLOSE_CODE_SLOW_CONSUMER",
             "CLOSE_CODE_HEARTBEAT_LOST",
@@ -511,6 +513,7 @@ impl<'de> serde::Deserialize<'de> for CloseCode {
             {
                 match value {
                     "CLOSE_CODE_UNSPECIFIED" => Ok(CloseCode::Unspecified),
+                    "CLOSE_CODE_TOO_LARGE" => Ok(CloseCode::TooLarge),
                     "CLOSE_CODE_RESTART" => Ok(CloseCode::Restart),
                     "CLOSE_CODE_SLOW_CONSUMER" => Ok(CloseCode::SlowConsumer),
                     "CLOSE_CODE_HEARTBEAT_LOST" => Ok(CloseCode::HeartbeatLost),

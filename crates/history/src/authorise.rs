@@ -1,0 +1,29 @@
+//! Who may read what: the service token every team, a user the teams that the user is in.
+
+use huddle_auth::Identity;
+use huddle_domain::TeamId;
+use huddle_grpc::{Call, CallError};
+use huddle_proto::{Refusal, gateway::v1::ErrorCode};
+use huddle_store::DirectoryStore;
+
+/// Makes sure that `team` exists and the caller may read it, as the store knows teams and members now. A team that does
+/// not exist and one that the user is not in (any longer) give the same answer.
+pub(crate) async fn may_read(directory: &dyn DirectoryStore, call: &Call, team: &TeamId) -> Result<(), CallError> {
+    let is_known = match &call.identity {
+        Identity::Service => call.deadline.bound(directory.team(team)).await?.is_some(),
+        Identity::User(token) => call.deadline.bound(directory.membership(team, &token.user)).await?.is_some(),
+    };
+    if is_known {
+        Ok(())
+    } else {
+        Err(Refusal::new(ErrorCode::NotFound, "there is no such team for this caller").into())
+    }
+}
+
+/// Makes sure that the caller shows the service token.
+pub(crate) fn is_service(call: &Call) -> Result<(), Refusal> {
+    match call.identity {
+        Identity::Service => Ok(()),
+        Identity::User(_) => Err(Refusal::new(ErrorCode::Forbidden, "this call takes the service token only")),
+    }
+}

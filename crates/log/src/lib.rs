@@ -5,6 +5,8 @@
 //! restart the real thing, and wire it up in the `huddle` binary.
 #![deny(missing_docs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod error;
 mod publish;

@@ -1,0 +1,123 @@
+//! What an operator can say about the log on NATS.
+
+use std::{fmt, time::Duration};
+
+use huddle_domain::Partitions;
+use huddle_log::LogError;
+use serde::{Deserialize, Serialize};
+
+/// Where the log is and how its streams are made. `Debug` leaves out user names and passwords in server addresses.
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Addresses of NATS servers, `nats://host:port` or `tls://host:port`; `user:password@` before the host where the
+    /// server asks for it. One is enough, the rest of the cluster is learnt from it. Default:
+    /// `["nats://127.0.0.1:4222"]`.
+    pub servers: Vec<String>,
+    /// How many partitions the log has: 1 to 1,024, fixed when the log is created. Default: 1.
+    pub partitions: u16,
+    /// Copies of each partition: 1, 3 or 5, at most as many as there are servers. Default: 1.
+    pub replicas: u8,
+    /// Seconds after which a stored event leaves the log: at least 3,600. Default: 604,800 (7 days).
+    pub max_age_seconds: u64,
+    /// Bytes that one partition may take on the disk of each server; a full log refuses new events. At least 1 MiB.
+    /// Default: 8,589,934,592 (8 GiB).
+    pub max_bytes: u64,
+}
+
+/// Shortest retention: persistence must have had time to notice that it lags.
+const MAX_AGE_SECONDS_MIN: u64 = 3_600;
+/// Smallest partition.
+const MAX_BYTES_MIN: u64 = 1024 * 1024;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            servers: vec!["nats://127.0.0.1:4222".to_owned()],
+            partitions: 1,
+            replicas: 1,
+            max_age_seconds: 7 * 24 * 3_600,
+            max_bytes: 8 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<_> = self.servers.iter().map(|server| without_credentials(server)).collect();
+        f.debug_struct("Config")
+            .field("servers", &servers)
+            .field("partitions", &self.partitions)
+            .field("replicas", &self.replicas)
+            .field("max_age_seconds", &self.max_age_seconds)
+            .field("max_bytes", &self.max_bytes)
+            .finish()
+    }
+}
+
+impl Config {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// [`LogError::Unsuitable`] names the first setting that is out of its bounds.
+    pub fn validate(&self) -> Result<(), LogError> {
+        let refused = |problem: String, remedy: &str| Err(LogError::Unsuitable { problem, remedy: remedy.to_owned() });
+        if self.servers.is_empty() {
+            return refused("`servers` is empty".to_owned(), "name at least one NATS server");
+        }
+        if let Err(error) = Partitions::new(self.partitions) {
+            return refused(format!("`partitions` is {}", self.partitions), &error.to_string());
+        }
+        if !matches!(self.replicas, 1 | 3 | 5) {
+            return refused(format!("`replicas` is {}", self.replicas), "set it to 1, 3 or 5");
+        }
+        if self.max_age_seconds < MAX_AGE_SECONDS_MIN {
+            return refused(format!("`max_age_seconds` is {}", self.max_age_seconds), "set it to 3,600 or more");
+        }
+        if self.max_bytes < MAX_BYTES_MIN || i64::try_from(self.max_bytes).is_err() {
+            return refused(format!("`max_bytes` is {}", self.max_bytes), "set it to 1,048,576 or more");
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn max_age(&self) -> Duration {
+        Duration::from_secs(self.max_age_seconds)
+    }
+}
+
+/// `server` without its `user:password@`.
+fn without_credentials(server: &str) -> String {
+    match (server.split_once("://"), server.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        (_, None) => server.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_holds_no_password() {
+        let servers = ["nats://u:secret@h:1", "u:secret@h:1", "nats://h:1"].map(str::to_owned).to_vec();
+        let shown = format!("{:?}", Config { servers, ..Config::default() });
+        assert!(!shown.contains("secret") && shown.contains("nats://h:1"), "{shown}");
+    }
+
+    #[test]
+    fn settings_out_of_bounds_are_named() {
+        let cases = [
+            ("servers", Config { servers: Vec::new(), ..Config::default() }),
+            ("partitions", Config { partitions: 0, ..Config::default() }),
+            ("replicas", Config { replicas: 2, ..Config::default() }),
+            ("max_age_seconds", Config { max_age_seconds: 1, ..Config::default() }),
+            ("max_bytes", Config { max_bytes: 1, ..Config::default() }),
+        ];
+        assert!(Config::default().validate().is_ok());
+        for (setting, config) in cases {
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{setting}`")), "{error}");
+        }
+    }
+}

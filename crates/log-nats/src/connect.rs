@@ -1,0 +1,194 @@
+//! The connection to NATS: how it is made, what it must offer, and what it tells about itself.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
+    jetstream::{
+        self, ErrorCode,
+        context::{AccountErrorKind, Context, ContextBuilder},
+    },
+};
+use huddle_log::LogError;
+use tokio::sync::watch;
+
+use crate::{
+    config::Config,
+    retry::{self, Cause, Miss, REQUEST_TIMEOUT, until_answered},
+};
+
+/// How often the server is pinged; after two unanswered pings the connection is given up. A paused server is thus
+/// noticed in seconds: the default would take minutes.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Messages that wait in one subscription before further ones are dropped and the feed is marked as interrupted.
+const SUBSCRIPTION_CAPACITY: usize = 4_096;
+/// The oldest server with atomic batches.
+const SERVER_VERSION_MIN: (u32, u32) = (2, 12);
+
+/// A live connection and what hangs on it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    pub(crate) jetstream: Context,
+    pub(crate) signals: Arc<Signals>,
+}
+
+/// What the connection tells about itself. The values count the occasions; only their changes matter.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// Connected or disconnected: requests in flight may have no reply coming.
+    pub(crate) connection: watch::Sender<u64>,
+    /// Live messages may have been missed.
+    pub(crate) interruption: watch::Sender<u64>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        Self { connection: watch::Sender::new(0), interruption: watch::Sender::new(0) }
+    }
+
+    pub(crate) fn interrupt(&self) {
+        self.interruption.send_modify(|count| *count += 1);
+    }
+
+    fn note(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                tracing::info!("connected to nats");
+                self.connection.send_modify(|count| *count += 1);
+            }
+            Event::Disconnected => {
+                tracing::warn!("lost the connection to nats");
+                self.connection.send_modify(|count| *count += 1);
+            }
+            Event::SlowConsumer(_) => {
+                tracing::warn!("messages from nats were dropped: the reader is too slow");
+                self.interrupt();
+            }
+            Event::ServerError(error) => tracing::warn!(%error, "nats server error"),
+            Event::ClientError(error) => tracing::debug!(%error, "nats client error"),
+            Event::LameDuckMode | Event::Draining | Event::Closed => tracing::debug!(%event, "nats event"),
+        }
+    }
+}
+
+impl Link {
+    /// Connects and checks the server, trying for some seconds while it cannot be reached.
+    pub(crate) async fn open(config: &Config) -> Result<Self, LogError> {
+        let servers = config.servers.iter().map(|server| parse_server(server)).collect::<Result<Vec<_>, _>>()?;
+        let signals = Arc::new(Signals::new());
+        let client = until_answered("connecting to nats", || {
+            let (servers, signals) = (servers.clone(), Arc::clone(&signals));
+            async move { options(signals).connect(servers).await.map_err(|error| refusal(&error)) }
+        })
+        .await?;
+        let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        let link = Self { client, jetstream, signals };
+        link.check_server().await?;
+        Ok(link)
+    }
+
+    /// Whether the server is new enough and offers JetStream to this account.
+    async fn check_server(&self) -> Result<(), LogError> {
+        let info = self.client.server_info();
+        check_version(&info.version)?;
+        until_answered("asking nats for its JetStream account", || async {
+            match self.jetstream.query_account().await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(match error.kind() {
+                    AccountErrorKind::JetStreamUnavailable if !info.jetstream => Miss::Final(LogError::Unsuitable {
+                        problem: "JetStream is not enabled on the NATS server".to_owned(),
+                        remedy: "add `jetstream { store_dir: \"...\", sync_interval: always }` to the server's \
+                                 configuration"
+                            .to_owned(),
+                    }),
+                    AccountErrorKind::JetStream(error) if is_disabled_for_account(&error) => {
+                        Miss::Final(LogError::Unsuitable {
+                            problem: "JetStream is not enabled for this NATS account".to_owned(),
+                            remedy: "add `jetstream: enabled` to the account in the server's configuration".to_owned(),
+                        })
+                    }
+                    _ => Miss::Retry(Cause::of(&error)),
+                }),
+            }
+        })
+        .await
+    }
+}
+
+fn is_disabled_for_account(error: &jetstream::Error) -> bool {
+    matches!(error.error_code(), ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT | ErrorCode::JETSTREAM_NOT_ENABLED)
+}
+
+fn options(signals: Arc<Signals>) -> ConnectOptions {
+    ConnectOptions::new()
+        .name("huddle")
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .reconnect_delay_callback(|attempts| {
+            retry::pause(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_sub(1))
+        })
+        .event_callback(move |event| {
+            signals.note(&event);
+            std::future::ready(())
+        })
+}
+
+/// The address itself is not repeated in the error: it may hold a password.
+fn parse_server(server: &str) -> Result<ServerAddr, LogError> {
+    server.parse().map_err(|_| LogError::Unsuitable {
+        problem: "an entry of `servers` is no address".to_owned(),
+        remedy: "write it as nats://host:port".to_owned(),
+    })
+}
+
+fn refusal(error: &async_nats::ConnectError) -> Miss {
+    let unsuitable = |problem: &str, remedy: &str| {
+        Miss::Final(LogError::Unsuitable { problem: problem.to_owned(), remedy: remedy.to_owned() })
+    };
+    match error.kind() {
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => unsuitable(
+            "the NATS server refuses the credentials",
+            "write the right ones into `servers` as nats://user:password@host:port",
+        ),
+        ConnectErrorKind::Tls => unsuitable(
+            "TLS with the NATS server cannot be set up",
+            "check the server's certificate, and whether `servers` should say nats:// or tls://",
+        ),
+        ConnectErrorKind::ServerParse => {
+            unsuitable("an entry of `servers` is no address", "write it as nats://host:port")
+        }
+        ConnectErrorKind::Dns | ConnectErrorKind::TimedOut | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
+            Miss::Retry(Cause::of(error))
+        }
+    }
+}
+
+fn check_version(version: &str) -> Result<(), LogError> {
+    let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found >= SERVER_VERSION_MIN {
+        return Ok(());
+    }
+    let (major, minor) = SERVER_VERSION_MIN;
+    Err(LogError::Unsuitable {
+        problem: format!("the NATS server is version {version}, and Huddle needs {major}.{minor} or newer"),
+        remedy: format!("upgrade nats-server to {major}.{minor} or newer, which has atomic batches"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_without_atomic_batches_are_refused() {
+        for (version, fit) in [("2.12.0", true), ("2.15.1", true), ("3.0.0-beta", true), ("2.11.9", false), ("", false)]
+        {
+            assert_eq!(check_version(version).is_ok(), fit, "{version}");
+        }
+    }
+}

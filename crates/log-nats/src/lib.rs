@@ -1,0 +1,21 @@
+//! The log on NATS JetStream: one stream per partition, atomic batches for throughput, republished messages as the
+//! live feed. It never stores anything itself and never trusts a position that the server did not give.
+//!
+//! [`NatsLog`] implements [`huddle_log::Log`]. The streams' settings are in `stream`, the way of an event into a stream
+//! in `publisher`, the ways out in `live` and `reader`.
+#![deny(missing_docs)]
+
+mod config;
+mod connect;
+mod live;
+mod log;
+mod publisher;
+mod reader;
+mod retry;
+mod stored;
+mod stream;
+mod subject;
+mod watchman;
+
+pub use config::Config;
+pub use log::NatsLog;

@@ -1,0 +1,80 @@
+//! The live feed of a team: what its stream republishes, and a mark wherever something may be missing.
+
+use std::sync::Arc;
+
+use async_nats::{
+    HeaderMap, Message, Subscriber,
+    datetime::{DateTime, parse_rfc3339},
+    header::{HeaderName, NATS_LAST_SEQUENCE, NATS_SEQUENCE, NATS_TIME_STAMP},
+};
+use futures_util::{StreamExt as _, stream};
+use huddle_domain::{Event, Partition, Seq, TeamId, UnixMillis};
+use huddle_log::{LiveFeed, LiveItem, LogError};
+use huddle_proto::decode_new_event;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{connect::Link, retry::Cause, subject, watchman};
+
+struct Feed {
+    team: TeamId,
+    messages: Subscriber,
+    interruption: watch::Receiver<u64>,
+    closed: CancellationToken,
+}
+
+/// Subscribes and waits until the partition's leader knows of the subscription; see [`huddle_log::Log::subscribe`].
+pub(crate) async fn subscribe(
+    link: &Link,
+    partition: Partition,
+    team: &TeamId,
+    closed: CancellationToken,
+) -> Result<LiveFeed, LogError> {
+    let interruption = link.signals.interruption.subscribe();
+    let messages =
+        tokio::time::timeout(crate::retry::REQUEST_TIMEOUT, link.client.subscribe(subject::live(partition, team)))
+            .await
+            .map_err(|error| Cause::of(&error).unavailable("subscribing to a team"))?
+            .map_err(|error| Cause::of(&error).unavailable("subscribing to a team"))?;
+    watchman::reach_leader(link, partition).await?;
+    let feed = Feed { team: team.clone(), messages, interruption, closed };
+    Ok(stream::unfold(feed, |mut feed| async move { feed.next().await.map(|item| (item, feed)) }).boxed())
+}
+
+impl Feed {
+    async fn next(&mut self) -> Option<LiveItem> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.closed.cancelled() => return None,
+                changed = self.interruption.changed() => return changed.ok().map(|()| LiveItem::Interrupted),
+                message = self.messages.next() => match event(&self.team, &message?) {
+                    Ok(event) => return Some(LiveItem::Event(Arc::new(event))),
+                    // The hole shows in the next event's `prev_seq`.
+                    Err(reason) => tracing::warn!(team = %self.team, reason, "unreadable event on the live feed"),
+                },
+            }
+        }
+    }
+}
+
+fn event(team: &TeamId, message: &Message) -> Result<Event, String> {
+    let headers = message.headers.as_ref().ok_or("no headers")?;
+    let seq = number(headers, NATS_SEQUENCE).ok_or("no seq")?;
+    let prev_seq = number(headers, NATS_LAST_SEQUENCE).ok_or("no prev_seq")?;
+    let time = headers.get(NATS_TIME_STAMP).and_then(|time| parse_rfc3339(time.as_str()).ok()).ok_or("no time")?;
+    let event = decode_new_event(&message.payload).map_err(|error| error.to_string())?;
+    if event.team != *team {
+        return Err("the event names another team than its subject".to_owned());
+    }
+    Ok(event.at(Seq::new(seq), Seq::new(prev_seq), unix_millis(time)))
+}
+
+fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
+    headers.get(name)?.as_str().parse().ok()
+}
+
+/// The server's time in our unit; its fractions are cut off.
+pub(crate) fn unix_millis(time: DateTime) -> UnixMillis {
+    UnixMillis(i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,222 @@
+//! Reads a partition from a position, without end.
+//!
+//! It asks an ephemeral pull consumer for messages and makes a new one, from its own position, whenever the consumer
+//! falls silent. (The client library's ordered consumer takes 15 s to notice a restarted server, never notices a deleted
+//! stream, and begins at the start of the stream if it is recreated before its first message.)
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use async_nats::{
+    Message, StatusCode, Subscriber,
+    jetstream::{
+        self, Context, ErrorCode,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::ConsumerErrorKind,
+    },
+};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use huddle_domain::{Partition, Seq, TeamId};
+use huddle_log::{Entry, EntryContent, LogError, Reader};
+use huddle_proto::decode_new_event;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    connect::Link,
+    live::unix_millis,
+    retry::{Cause, Miss, until_answered},
+    subject,
+};
+
+/// Messages asked for at once; the next are asked for when half have come.
+const PULL_MESSAGES: usize = 500;
+/// How long the server keeps a request for messages open.
+const PULL_EXPIRES: Duration = Duration::from_secs(10);
+/// How often the server says that it has nothing to send.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Silence after which the consumer is taken for dead: two heartbeats, and something for the way.
+const SILENCE_MAX: Duration = Duration::from_millis(2_500);
+/// How long the server keeps a consumer that nobody asks.
+const CONSUMER_KEPT: Duration = Duration::from_secs(10);
+const CONTEXT: &str = "reading a partition";
+
+/// Starts to read; see [`huddle_log::Log::read`].
+pub(crate) async fn read(
+    link: Arc<Link>,
+    partition: Partition,
+    after: Seq,
+    closed: CancellationToken,
+) -> Result<Reader, LogError> {
+    let consumer = Consumer::create(&link, partition, after).await?;
+    let state = State { link, partition, position: after, consumer: Some(consumer), closed };
+    Ok(stream::unfold(Some(state), |state| async move {
+        let mut state = state?;
+        match state.next().await? {
+            Ok(entry) => Some((Ok(entry), Some(state))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed())
+}
+
+struct State {
+    link: Arc<Link>,
+    partition: Partition,
+    /// The position of the last entry given out.
+    position: Seq,
+    consumer: Option<Consumer>,
+    closed: CancellationToken,
+}
+
+impl State {
+    async fn next(&mut self) -> Option<Result<Entry, LogError>> {
+        let closed = self.closed.clone();
+        tokio::select! {
+            () = closed.cancelled() => None,
+            entry = self.next_entry() => Some(entry),
+        }
+    }
+
+    async fn next_entry(&mut self) -> Result<Entry, LogError> {
+        loop {
+            let consumer = match &mut self.consumer {
+                Some(consumer) => consumer,
+                none => none.insert(Consumer::create(&self.link, self.partition, self.position).await?),
+            };
+            match consumer.next().await {
+                Ok(message) => match entry(&message) {
+                    Ok(entry) if entry.seq > self.position => {
+                        self.position = entry.seq;
+                        return Ok(entry);
+                    }
+                    Ok(_) => {}
+                    Err(cause) => return Err(cause.unavailable(CONTEXT)),
+                },
+                Err(cause) => {
+                    tracing::debug!(partition = %self.partition, %cause, "reading the partition with a new consumer");
+                    self.consumer = None;
+                }
+            }
+        }
+    }
+}
+
+struct Consumer {
+    context: Context,
+    pull: PullConsumer,
+    inbox: String,
+    messages: Subscriber,
+    /// Messages that were asked for and have not come, one number per request, oldest first.
+    outstanding: VecDeque<usize>,
+}
+
+impl Consumer {
+    /// Makes a consumer that begins after `after`, trying for some seconds.
+    async fn create(link: &Link, partition: Partition, after: Seq) -> Result<Self, LogError> {
+        let config = pull::Config {
+            description: Some("huddle reader".to_owned()),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.next().get() },
+            ack_policy: AckPolicy::None,
+            inactive_threshold: CONSUMER_KEPT,
+            num_replicas: 1,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        until_answered(CONTEXT, || async {
+            let created = link.jetstream.create_consumer_on_stream(config.clone(), subject::stream(partition)).await;
+            let pull = match created {
+                Ok(pull) => pull,
+                Err(error) => {
+                    return Err(match error.kind() {
+                        ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                            Miss::Final(LogError::Missing { partition })
+                        }
+                        _ => Miss::Retry(Cause::of(&error)),
+                    });
+                }
+            };
+            let inbox = link.client.new_inbox();
+            let messages =
+                link.client.subscribe(inbox.clone()).await.map_err(|error| Miss::Retry(Cause::of(&error)))?;
+            Ok(Self { context: link.jetstream.clone(), pull, inbox, messages, outstanding: VecDeque::new() })
+        })
+        .await
+    }
+
+    /// The next message. An error means that this consumer is of no more use.
+    async fn next(&mut self) -> Result<jetstream::Message, Cause> {
+        loop {
+            self.ask().await?;
+            // What has arrived already is taken without the cost of a timer.
+            let message = match self.messages.next().now_or_never() {
+                Some(message) => message,
+                None => timeout(SILENCE_MAX, self.messages.next())
+                    .await
+                    .map_err(|_| Cause::new("the consumer is silent"))?,
+            };
+            let message = message.ok_or_else(|| Cause::new("the connection is closed"))?;
+            match message.status {
+                None | Some(StatusCode::OK) => {
+                    self.count();
+                    return Ok(jetstream::Message { message, context: self.context.clone() });
+                }
+                Some(StatusCode::IDLE_HEARTBEAT) => {}
+                // The oldest request has ended with messages to spare, or for want of any.
+                Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
+                    self.outstanding.pop_front();
+                }
+                Some(status) => return Err(status_cause(status, &message)),
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Result<(), Cause> {
+        if self.outstanding.iter().sum::<usize>() > PULL_MESSAGES / 2 {
+            return Ok(());
+        }
+        let request = pull::BatchConfig {
+            batch: PULL_MESSAGES,
+            expires: Some(PULL_EXPIRES),
+            idle_heartbeat: HEARTBEAT,
+            ..pull::BatchConfig::default()
+        };
+        timeout(SILENCE_MAX, self.pull.request_batch(request, self.inbox.clone().into()))
+            .await
+            .map_err(|error| Cause::of(&error))?
+            .map_err(|error| Cause::of(&error))?;
+        self.outstanding.push_back(PULL_MESSAGES);
+        Ok(())
+    }
+
+    fn count(&mut self) {
+        if let Some(oldest) = self.outstanding.front_mut() {
+            *oldest = oldest.saturating_sub(1);
+            if *oldest == 0 {
+                self.outstanding.pop_front();
+            }
+        }
+    }
+}
+
+fn status_cause(status: StatusCode, message: &Message) -> Cause {
+    Cause::new(&format!("{status} {}", message.description.as_deref().unwrap_or_default()))
+}
+
+fn entry(message: &jetstream::Message) -> Result<Entry, Cause> {
+    let info = message.info().map_err(|error| Cause::of(error.as_ref()))?;
+    Ok(Entry {
+        seq: Seq::new(info.stream_sequence),
+        time: unix_millis(info.published),
+        content: content(&message.subject, &message.payload),
+    })
+}
+
+fn content(subject: &str, payload: &[u8]) -> EntryContent {
+    let team = TeamId::parse(subject::last_token(subject)).ok();
+    let reason = match decode_new_event(payload) {
+        Ok(event) if Some(&event.team) == team.as_ref() => return EntryContent::Event(event),
+        Ok(_) => "the event names another team than its subject".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    EntryContent::Undecodable { team, payload: payload.to_vec(), reason }
+}

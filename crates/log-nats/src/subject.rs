@@ -1,0 +1,51 @@
+//! Names of streams and subjects. Ids are safe in them by their alphabet: no dots, no wildcards, no white space.
+
+use huddle_domain::{Partition, SendKey, TeamId};
+
+/// All announcements of stored watermarks.
+pub(crate) const STORED_ALL: &str = "huddle.stored.*";
+/// What the server publishes when a stream has a new leader; the last token is the stream's name.
+pub(crate) const LEADER_ELECTED_ALL: &str = "$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.*";
+
+const STREAM_PREFIX: &str = "HUDDLE_LOG_";
+
+pub(crate) fn stream(partition: Partition) -> String {
+    format!("{STREAM_PREFIX}{partition}")
+}
+
+/// All teams of a partition.
+pub(crate) fn log_all(partition: Partition) -> String {
+    format!("huddle.log.{partition}.*")
+}
+
+pub(crate) fn log(partition: Partition, team: &TeamId) -> String {
+    format!("huddle.log.{partition}.{team}")
+}
+
+/// Where the stream republishes; the wildcard is the team.
+pub(crate) fn live_template(partition: Partition) -> String {
+    format!("huddle.live.{partition}.{{{{wildcard(1)}}}}")
+}
+
+pub(crate) fn live(partition: Partition, team: &TeamId) -> String {
+    format!("huddle.live.{partition}.{team}")
+}
+
+pub(crate) fn stored(partition: Partition) -> String {
+    format!("huddle.stored.{partition}")
+}
+
+/// The last token: a log's or a live subject's team, an announcement's partition.
+pub(crate) fn last_token(subject: &str) -> &str {
+    subject.rsplit_once('.').map_or(subject, |(_, token)| token)
+}
+
+/// Whether a leader advisory is about one of our streams.
+pub(crate) fn is_our_stream(advisory_subject: &str) -> bool {
+    last_token(advisory_subject).starts_with(STREAM_PREFIX)
+}
+
+/// The idempotency key of an event within its stream.
+pub(crate) fn message_id(key: &SendKey) -> String {
+    format!("{}/{}/{}", key.team, key.sender, key.client_id)
+}

@@ -1,0 +1,101 @@
+//! The guarantees of [`Log`](crate::Log) as tests: one suite for every implementation.
+//!
+//! An implementation writes a [`Fixture`] for the real thing and calls [`log_conformance!`](crate::log_conformance) once
+//! in a test file. Every test starts a log of its own.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test that fails panics")]
+
+mod duplicates;
+mod first_of_team;
+mod live;
+mod order;
+mod prepare;
+mod reading;
+mod restart;
+mod stored;
+mod support;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use huddle_domain::{Partitions, TeamId};
+
+use crate::Log;
+
+pub use duplicates::{
+    concurrent_repeats_append_once, keys_of_others_never_collide, other_content_under_the_same_key_is_a_conflict,
+    repeats_after_a_restart_get_the_first_position, repeats_among_others_append_once, repeats_get_the_first_position,
+};
+pub use first_of_team::{a_repeated_first_event_is_a_duplicate, exactly_one_of_many_first_events_wins};
+pub use live::{
+    feeds_and_reader_agree_event_for_event, last_seq_is_not_behind_an_acknowledged_append,
+    nothing_is_missed_between_subscribing_and_asking_for_the_last_seq,
+};
+pub use order::{live_events_ascend_and_chain, order_of_one_caller_is_kept};
+pub use prepare::{
+    a_log_behind_the_store_is_refused, a_new_log_starts_far_above_what_is_stored,
+    a_partition_is_missing_until_prepared, preparing_twice_and_at_once_is_harmless,
+};
+pub use reading::{
+    entries_are_read_from_any_position, entries_that_come_while_reading_are_read, undecodable_entries_are_handed_out,
+};
+pub use restart::{an_abrupt_end_loses_and_doubles_nothing, feeds_tell_of_what_they_may_have_missed};
+pub use stored::announced_positions_reach_every_listener;
+
+/// The real thing under test, from outside.
+#[async_trait]
+pub trait Fixture: Send + Sync + Sized + 'static {
+    /// Starts an empty log of `partitions`, none of them prepared.
+    async fn start(partitions: Partitions) -> Self;
+
+    /// A handle of its own, as another process would have.
+    async fn handle(&self) -> Arc<dyn Log>;
+
+    /// Ends what holds the log as abruptly as can be (kill -9), and starts it again with its data. Handles live on.
+    async fn kill_and_restart(&self);
+
+    /// Puts bytes that are no event into `team`'s log; `false` when this implementation has no way to.
+    async fn append_raw(&self, _team: &TeamId, _payload: &[u8]) -> bool {
+        false
+    }
+}
+
+/// Makes one test for each guarantee, for the given [`Fixture`]; with names after it, for these guarantees only. The
+/// calling crate needs `tokio` with its macros.
+#[macro_export]
+macro_rules! log_conformance {
+    ($fixture:ty) => {
+        $crate::log_conformance! { $fixture;
+            a_log_behind_the_store_is_refused
+            a_new_log_starts_far_above_what_is_stored
+            a_partition_is_missing_until_prepared
+            a_repeated_first_event_is_a_duplicate
+            an_abrupt_end_loses_and_doubles_nothing
+            announced_positions_reach_every_listener
+            concurrent_repeats_append_once
+            entries_are_read_from_any_position
+            entries_that_come_while_reading_are_read
+            exactly_one_of_many_first_events_wins
+            feeds_and_reader_agree_event_for_event
+            feeds_tell_of_what_they_may_have_missed
+            keys_of_others_never_collide
+            last_seq_is_not_behind_an_acknowledged_append
+            live_events_ascend_and_chain
+            nothing_is_missed_between_subscribing_and_asking_for_the_last_seq
+            order_of_one_caller_is_kept
+            other_content_under_the_same_key_is_a_conflict
+            preparing_twice_and_at_once_is_harmless
+            repeats_after_a_restart_get_the_first_position
+            repeats_among_others_append_once
+            repeats_get_the_first_position
+            undecodable_entries_are_handed_out
+        }
+    };
+    ($fixture:ty; $($guarantee:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $guarantee() {
+                $crate::conformance::$guarantee::<$fixture>().await;
+            }
+        )+
+    };
+}

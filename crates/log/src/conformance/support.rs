@@ -1,0 +1,95 @@
+//! What the tests share: events to publish, and bounded waits for what comes back.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::StreamExt as _;
+use huddle_domain::{Body, ClientId, Event, EventKind, NewEvent, Partitions, Seq, TeamId, UserId};
+use tokio::time::timeout;
+
+use super::Fixture;
+use crate::{Condition, Entry, EntryContent, LiveFeed, LiveItem, Log, PublishError, Published, Reader};
+
+/// No wait of a test is longer; what a restarted or newly elected log needs is well within it.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+pub(super) fn partitions(count: u16) -> Partitions {
+    Partitions::new(count).unwrap()
+}
+
+/// A started log, prepared with nothing stored, and one handle.
+pub(super) async fn prepared<F: Fixture>(count: u16) -> (F, Arc<dyn Log>) {
+    let fixture = F::start(partitions(count)).await;
+    let log = fixture.handle().await;
+    for partition in log.partitions().iter() {
+        within("prepare", log.prepare(partition, Seq::ZERO)).await.unwrap();
+    }
+    (fixture, log)
+}
+
+pub(super) fn team(id: &str) -> TeamId {
+    TeamId::parse(id).unwrap()
+}
+
+pub(super) fn post(team: &TeamId, sender: &str, client_id: &str, body: &str) -> NewEvent {
+    NewEvent {
+        team: team.clone(),
+        sender: UserId::parse(sender).unwrap(),
+        client_id: ClientId::parse(client_id).unwrap(),
+        kind: EventKind::Posted { body: Body::parse(body).unwrap() },
+    }
+}
+
+/// Message number `number` of ann.
+pub(super) fn numbered(team: &TeamId, number: usize) -> NewEvent {
+    post(team, "ann", &format!("n{number}"), &format!("message {number}"))
+}
+
+pub(super) async fn publish(log: &dyn Log, event: NewEvent) -> Result<Published, PublishError> {
+    within("publish", async { log.publish(event, Condition::None).await?.await }).await
+}
+
+pub(super) async fn publish_first(log: &dyn Log, event: NewEvent) -> Result<Published, PublishError> {
+    within("publish", async { log.publish(event, Condition::FirstOfTeam).await?.await }).await
+}
+
+/// Publishes until it is settled.
+pub(super) async fn publish_until_settled(log: &dyn Log, event: NewEvent) -> Result<Published, PublishError> {
+    within("a settled publish", async {
+        loop {
+            match publish(log, event.clone()).await {
+                Err(PublishError::Unavailable { .. }) => {}
+                settled => return settled,
+            }
+        }
+    })
+    .await
+}
+
+/// The next item of a feed.
+pub(super) async fn next_item(feed: &mut LiveFeed) -> LiveItem {
+    within("an item of a live feed", feed.next()).await.unwrap()
+}
+
+/// The next event of a feed that has no reason to be interrupted, or repeats what it may have missed.
+pub(super) async fn next_event(feed: &mut LiveFeed) -> Arc<Event> {
+    loop {
+        if let LiveItem::Event(event) = next_item(feed).await {
+            return event;
+        }
+    }
+}
+
+pub(super) async fn next_entry(reader: &mut Reader) -> Entry {
+    within("an entry", reader.next()).await.unwrap().unwrap()
+}
+
+pub(super) fn event_of(entry: Entry) -> NewEvent {
+    match entry.content {
+        EntryContent::Event(event) => event,
+        EntryContent::Undecodable { reason, .. } => panic!("undecodable at {}: {reason}", entry.seq),
+    }
+}

@@ -60,6 +60,8 @@ impl Account {
             }
             Self::Nobody { uid, gid, capability: Some(capability) } => {
                 let mut command = Command::new("setpriv");
+                // Without this, access(2), which Postgres asks about its own files, ignores the capability.
+                command.arg("--securebits=+no_setuid_fixup");
                 command.args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups"]);
                 command.args([&format!("--inh-caps=+{capability}"), &format!("--ambient-caps=+{capability}")]);
                 command.arg("--").arg(program);

@@ -1,0 +1,64 @@
+//! The gateway's metrics.
+
+use huddle_proto::gateway::v1::{CloseCode, ErrorCode};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Counters and gauges of one gateway. Clones share the values.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GatewayMetrics {
+    pub(crate) connections: Gauge,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) feeds: Gauge,
+    pub(crate) frames_in: Counter,
+    pub(crate) events_relayed: Counter,
+    pub(crate) deliveries: Counter,
+    pub(crate) sends_accepted: Counter,
+    pub(crate) gaps_filled: Counter,
+    pub(crate) feeds_broken: Counter,
+    pub(crate) prior_send_lookups_skipped: Counter,
+    refusals: Family<CodeLabel, Counter>,
+    closes: Family<CodeLabel, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    // A name of a closed set of the protocol.
+    code: &'static str,
+}
+
+impl GatewayMetrics {
+    /// Registers all of them.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("gateway");
+        registry.register("connections", "Open WebSockets", metrics.connections.clone());
+        registry.register("subscriptions", "Subscriptions in force", metrics.subscriptions.clone());
+        registry.register("feeds", "Teams whose live events this gateway follows", metrics.feeds.clone());
+        registry.register("frames_in", "Text and binary messages received", metrics.frames_in.clone());
+        registry.register("events_relayed", "Events taken from the log, once each", metrics.events_relayed.clone());
+        registry.register("deliveries", "Events put into connections' outboxes", metrics.deliveries.clone());
+        registry.register("sends_accepted", "Messages accepted by the log", metrics.sends_accepted.clone());
+        registry.register("gaps_filled", "Gaps in live feeds filled from history", metrics.gaps_filled.clone());
+        registry.register("feeds_broken", "Live feeds given up", metrics.feeds_broken.clone());
+        registry.register(
+            "prior_send_lookups_skipped",
+            "Sends published without asking the store for an earlier one under the same key, because it did not answer",
+            metrics.prior_send_lookups_skipped.clone(),
+        );
+        registry.register("refusals", "Requests refused, by error code", metrics.refusals.clone());
+        registry.register("closes", "Connections closed by the gateway, by close code", metrics.closes.clone());
+        metrics
+    }
+
+    pub(crate) fn refused(&self, code: ErrorCode) {
+        self.refusals.get_or_create(&CodeLabel { code: code.as_str_name() }).inc();
+    }
+
+    pub(crate) fn closed(&self, code: CloseCode) {
+        self.closes.get_or_create(&CodeLabel { code: code.as_str_name() }).inc();
+    }
+}

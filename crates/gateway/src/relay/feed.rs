@@ -1,0 +1,203 @@
+//! One team's live events: taken from the log, made contiguous, handed to every worker that wants them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::StreamExt as _;
+use huddle_domain::{Contiguity, Event, Seq, Step, TeamId};
+use huddle_log::{LiveFeed, LiveItem};
+use huddle_proto::Refusal;
+use huddle_service::backoff::Backoff;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep},
+};
+
+use super::{Relay, WorkerId, unavailable};
+use crate::{protocol::Delivery, worker::WorkerMessage};
+
+/// How long filling a gap is tried before the feed is given up and its subscribers are told to start again.
+const FILL_PATIENCE: Duration = Duration::from_secs(10);
+const FILL_BACKOFF_BASE: Duration = Duration::from_millis(50);
+const FILL_BACKOFF_CAP: Duration = Duration::from_secs(1);
+
+/// What workers ask of a feed.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Send this worker the events, from the position in the reply on.
+    Attach { worker: WorkerId, reply: oneshot::Sender<Result<Seq, Refusal>> },
+    /// One subscription of this worker less.
+    Detach { worker: WorkerId },
+}
+
+struct Feed {
+    relay: Arc<Relay>,
+    team: TeamId,
+    /// Workers, by how many of their subscriptions are attached.
+    attached: HashMap<WorkerId, (usize, mpsc::Sender<WorkerMessage>)>,
+    place: Contiguity,
+}
+
+/// Follows `team` until the last subscription has left, or until the flow cannot be kept whole.
+pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Receiver<Command>) {
+    relay.metrics.feeds.inc();
+    match open(&relay, &team).await {
+        Ok((live, last)) => {
+            let place = Contiguity::after(last);
+            let mut feed = Feed { relay: Arc::clone(&relay), team: team.clone(), attached: HashMap::new(), place };
+            let outcome = feed.follow(live, &mut commands).await;
+            relay.forget(&team, &mut commands);
+            if let Err(refusal) = outcome {
+                relay.metrics.feeds_broken.inc();
+                tracing::warn!(%team, reason = %refusal, "live feed given up");
+                feed.end(&refusal).await;
+            }
+        }
+        Err(refusal) => {
+            relay.forget(&team, &mut commands);
+            while let Some(command) = commands.recv().await {
+                if let Command::Attach { reply, .. } = command {
+                    // The subscriber may have gone away.
+                    let _ = reply.send(Err(refusal.clone()));
+                }
+            }
+        }
+    }
+    relay.metrics.feeds.dec();
+}
+
+/// First the live events, then the position: what is not on the feed is at or below the position.
+async fn open(relay: &Relay, team: &TeamId) -> Result<(LiveFeed, Seq), Refusal> {
+    let failed = |error: huddle_log::LogError| {
+        tracing::warn!(%team, %error, "cannot follow the team");
+        unavailable()
+    };
+    let live = relay.log.subscribe(team).await.map_err(failed)?;
+    let last = relay.log.last_seq(team).await.map_err(failed)?;
+    Ok((live, last.unwrap_or(Seq::ZERO)))
+}
+
+impl Feed {
+    async fn follow(&mut self, mut live: LiveFeed, commands: &mut mpsc::Receiver<Command>) -> Result<(), Refusal> {
+        loop {
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(Command::Attach { worker, reply }) => self.attach(worker, reply),
+                    Some(Command::Detach { worker }) => {
+                        self.detach(worker);
+                        // Commands that wait are served first: a subscriber may be among them.
+                        if self.attached.is_empty() && commands.is_empty() {
+                            return Ok(());
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                item = live.next() => match item {
+                    Some(LiveItem::Event(event)) => self.take(event).await?,
+                    Some(LiveItem::Interrupted) => self.catch_up().await?,
+                    None => return Err(unavailable()),
+                },
+            }
+        }
+    }
+
+    fn attach(&mut self, worker: WorkerId, reply: oneshot::Sender<Result<Seq, Refusal>>) {
+        let Some(sender) = self.relay.worker(worker) else { return };
+        if reply.send(Ok(self.place.last())).is_ok() {
+            self.attached.entry(worker).or_insert((0, sender)).0 += 1;
+        }
+    }
+
+    fn detach(&mut self, worker: WorkerId) {
+        if let Some((count, _)) = self.attached.get_mut(&worker) {
+            *count -= 1;
+            if *count == 0 {
+                self.attached.remove(&worker);
+            }
+        }
+    }
+
+    async fn take(&mut self, event: Arc<Event>) -> Result<(), Refusal> {
+        match self.place.judge(&event) {
+            Step::Seen => Ok(()),
+            Step::Next => {
+                self.dispatch(event).await;
+                Ok(())
+            }
+            Step::Gap { .. } => {
+                // Everything before the event, as far as it is known: its predecessor may have aged out of the log.
+                self.fill(event.prev_seq).await?;
+                if event.seq > self.place.last() {
+                    self.dispatch(event).await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// After an interruption: whatever the log holds beyond this feed's position is read from history.
+    async fn catch_up(&mut self) -> Result<(), Refusal> {
+        let mut backoff = Backoff::new(FILL_BACKOFF_BASE, FILL_BACKOFF_CAP);
+        let started = Instant::now();
+        let last = loop {
+            match self.relay.log.last_seq(&self.team).await {
+                Ok(last) => break last.unwrap_or(Seq::ZERO),
+                Err(error) if started.elapsed() > FILL_PATIENCE => {
+                    tracing::warn!(team = %self.team, %error, "cannot tell whether events were missed");
+                    return Err(unavailable());
+                }
+                Err(_) => {
+                    let delay = backoff.next_delay(&mut rand::rng());
+                    sleep(delay).await;
+                }
+            }
+        };
+        if last > self.place.last() { self.fill(last).await } else { Ok(()) }
+    }
+
+    /// Dispatches the stored events after this feed's position, at least up to `through`.
+    async fn fill(&mut self, through: Seq) -> Result<(), Refusal> {
+        self.relay.metrics.gaps_filled.inc();
+        let mut backoff = Backoff::new(FILL_BACKOFF_BASE, FILL_BACKOFF_CAP);
+        let started = Instant::now();
+        loop {
+            match self.relay.history.list_events(&self.team, self.place.last(), through).await {
+                Ok((events, has_more)) => {
+                    for event in events {
+                        self.dispatch(event).await;
+                    }
+                    if !has_more {
+                        // Positions up to `through` that history does not show were not for showing.
+                        self.place.advance(through);
+                        return Ok(());
+                    }
+                }
+                Err(refusal) if refusal.code.is_retryable() && started.elapsed() < FILL_PATIENCE => {
+                    let delay = backoff.next_delay(&mut rand::rng());
+                    sleep(delay).await;
+                }
+                Err(_) => return Err(unavailable()),
+            }
+        }
+    }
+
+    async fn dispatch(&mut self, event: Arc<Event>) {
+        self.place.advance(event.seq);
+        self.relay.memberships.observe(&event);
+        self.relay.metrics.events_relayed.inc();
+        let delivery = Arc::new(Delivery::new(event));
+        self.tell(|| WorkerMessage::Deliver(Arc::clone(&delivery))).await;
+    }
+
+    async fn end(&self, refusal: &Refusal) {
+        self.tell(|| WorkerMessage::EndTeam { team: self.team.clone(), refusal: refusal.clone() }).await;
+    }
+
+    /// Waits while a worker's queue is full: the feed's own buffer fills up then, and what it drops is read again from
+    /// history. A worker that is gone has no connections.
+    async fn tell(&self, message: impl Fn() -> WorkerMessage) {
+        for (_, worker) in self.attached.values() {
+            let _ = worker.send(message()).await;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! From the log to the workers: one feed per team with subscribers here, whichever worker they are on.
+
+mod feed;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use huddle_domain::{Seq, TeamId};
+use huddle_log::Log;
+use huddle_proto::{Refusal, gateway::v1::ErrorCode};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use crate::{memberships::Memberships, metrics::GatewayMetrics, upstream::History, worker::WorkerMessage};
+use feed::Command;
+
+/// Subscriptions that may wait for one feed's attention.
+const COMMANDS_MAX: usize = 256;
+/// How often attaching is tried again when the feed just ended.
+const ATTACH_ATTEMPTS_MAX: usize = 3;
+
+/// The index of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct WorkerId(usize);
+
+/// All feeds of this gateway.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    log: Arc<dyn Log>,
+    history: History,
+    memberships: Arc<Memberships>,
+    metrics: GatewayMetrics,
+    // Feeds run here, not on the workers: a busy worker must not hold up the others' events.
+    runtime: Handle,
+    // A plain mutex: held for a look-up, an insert or a removal, never across an await.
+    feeds: Mutex<HashMap<TeamId, mpsc::Sender<Command>>>,
+    // Workers register once, at their start.
+    workers: RwLock<Vec<mpsc::Sender<WorkerMessage>>>,
+}
+
+impl Relay {
+    /// Must be called within the runtime that the feeds are to run on.
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        history: History,
+        memberships: Arc<Memberships>,
+        metrics: GatewayMetrics,
+    ) -> Self {
+        Self {
+            log,
+            history,
+            memberships,
+            metrics,
+            runtime: Handle::current(),
+            feeds: Mutex::default(),
+            workers: RwLock::default(),
+        }
+    }
+
+    /// Registers a worker by the channel through which it receives events.
+    pub(crate) fn register(&self, worker: mpsc::Sender<WorkerMessage>) -> WorkerId {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        workers.push(worker);
+        WorkerId(workers.len() - 1)
+    }
+
+    /// Sees to it that `worker` receives the live events of `team`, and returns the feed's position: the worker
+    /// receives every event after it, in order, without a gap. Each call is undone by one [`Relay::detach`].
+    pub(crate) async fn attach(self: &Arc<Self>, worker: WorkerId, team: &TeamId) -> Result<Seq, Refusal> {
+        for _ in 0..ATTACH_ATTEMPTS_MAX {
+            let commands = self.feed(team);
+            let (reply, answer) = oneshot::channel();
+            // Both fail only when the feed ended between finding it and asking it: then a new one is started.
+            if commands.send(Command::Attach { worker, reply }).await.is_err() {
+                continue;
+            }
+            if let Ok(answer) = answer.await {
+                return answer;
+            }
+        }
+        Err(unavailable())
+    }
+
+    /// Undoes one [`Relay::attach`]. Does not wait.
+    pub(crate) fn detach(&self, worker: WorkerId, team: &TeamId) {
+        let feed = self.feeds.lock().unwrap_or_else(PoisonError::into_inner).get(team).cloned();
+        if let Some(commands) = feed {
+            // A feed that ended has nobody attached.
+            self.runtime.spawn(async move { commands.send(Command::Detach { worker }).await.ok() });
+        }
+    }
+
+    /// Sends `message` to every worker.
+    pub(crate) async fn broadcast(&self, message: impl Fn() -> WorkerMessage) {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for worker in workers {
+            // A worker that is gone has no connections.
+            let _ = worker.send(message()).await;
+        }
+    }
+
+    fn feed(self: &Arc<Self>, team: &TeamId) -> mpsc::Sender<Command> {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(commands) = feeds.get(team).filter(|commands| !commands.is_closed()) {
+            return commands.clone();
+        }
+        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        feeds.insert(team.clone(), commands.clone());
+        self.runtime.spawn(feed::run(Arc::clone(self), team.clone(), receiver));
+        commands
+    }
+
+    fn worker(&self, id: WorkerId) -> Option<mpsc::Sender<WorkerMessage>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).get(id.0).cloned()
+    }
+
+    /// Forgets a feed that ends. Commands that still reach it are answered by its channel's end.
+    fn forget(&self, team: &TeamId, receiver: &mut mpsc::Receiver<Command>) {
+        let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        receiver.close();
+        // Another feed of the team may have taken its place.
+        if feeds.get(team).is_some_and(mpsc::Sender::is_closed) {
+            feeds.remove(team);
+        }
+    }
+}
+
+/// What a client is told when a flow cannot be kept whole just now.
+pub(crate) fn unavailable() -> Refusal {
+    Refusal::new(
+        ErrorCode::Unavailable,
+        "the team's events cannot be followed just now; subscribe again from your cursor",
+    )
+}

@@ -1,0 +1,195 @@
+//! The gateway as a whole: binds, serves, drains.
+
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use actix_web::{App, HttpServer, rt::net::TcpStream, web};
+use huddle_auth::Verifier;
+use huddle_log::{Log, Watermarks};
+use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
+use tonic::transport::Channel;
+
+use crate::{
+    Config,
+    core::Core,
+    memberships::Memberships,
+    metrics::GatewayMetrics,
+    relay::Relay,
+    rest,
+    sends::{PriorSends, Sends},
+    upstream::{self, Directory, History, ServiceToken},
+    watch::{Watch, follow_watermarks},
+    websocket,
+    worker::{Worker, WorkerMessage},
+};
+
+/// How long a peer may leave sent bytes unacknowledged, or its window closed, before the kernel ends the connection:
+/// this is what frees the socket of a reader that has stopped reading.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request's head may take.
+const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Added to the drain before what is left is cut off.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4_096;
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The settings.
+    pub config: Config,
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// Tells who a token belongs to.
+    pub verifier: Arc<Verifier>,
+    /// The token with which the gateway asks history and directory.
+    pub service_token: String,
+    /// Where its metrics go.
+    pub metrics: Metrics,
+    /// Where its readiness goes.
+    pub readiness: Readiness,
+}
+
+/// Why a gateway cannot start. A retry does not help before something is changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} ({source}); set `gateway.listen` to another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A URL is none.
+    #[error("`{setting}` is not a URL such as http://127.0.0.1:7401")]
+    Url {
+        /// The setting that holds it.
+        setting: &'static str,
+        /// Why not.
+        source: tonic::transport::Error,
+    },
+    /// The service token cannot stand in a header.
+    #[error("`auth.service_token` holds characters that cannot stand in a header; use letters and digits")]
+    ServiceToken,
+}
+
+/// A gateway that is bound to its address and does not serve yet.
+#[derive(Debug)]
+pub struct Server {
+    parts: Parts,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    history: Channel,
+    directory: Channel,
+    service_token: ServiceToken,
+    metrics: GatewayMetrics,
+}
+
+/// Binds a gateway to its address. Must be called within the runtime on which it is to run.
+pub async fn bind(parts: Parts) -> Result<Server, StartError> {
+    let config = &parts.config;
+    let channel = |url: &str, setting| upstream::channel(url).map_err(|source| StartError::Url { setting, source });
+    let history = channel(&config.history_url, "gateway.history_url")?;
+    let directory = channel(&config.directory_url, "gateway.directory_url")?;
+    let service_token = ServiceToken::new(&parts.service_token).map_err(|_| StartError::ServiceToken)?;
+    let listen = |source| StartError::Listen { address: config.listen, source };
+    let listener = listen_on(config.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let metrics = parts.metrics.register(GatewayMetrics::register);
+    Ok(Server { parts, listener, address, history, directory, service_token, metrics })
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    // A restart must not wait for connections of the process before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+impl Server {
+    /// Where it listens; the port is the real one when the settings say 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until shutdown: at the soft stage connections are sent away over the configured time, at the hard stage
+    /// what is left is cut off.
+    pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
+        let Self { parts, listener, history: history_channel, directory: directory_channel, .. } = self;
+        let Parts { config, log, verifier, readiness, .. } = parts;
+        let metrics = self.metrics;
+        let history = History::new(history_channel.clone(), self.service_token.clone());
+        let directory = Directory::new(directory_channel.clone(), self.service_token);
+        let memberships = Arc::new(Memberships::new(directory));
+        let relay = Arc::new(Relay::new(Arc::clone(&log), history.clone(), Arc::clone(&memberships), metrics.clone()));
+        let prior = PriorSends::start(history.clone(), metrics.clone());
+        let sends = Sends::new(Arc::clone(&log), Arc::clone(&memberships), prior, metrics.clone());
+        let watermarks = Arc::new(Watermarks::new(log.partitions()));
+        let core = Arc::new(Core {
+            config: config.clone(),
+            log: Arc::clone(&log),
+            verifier,
+            history,
+            memberships,
+            relay: Arc::clone(&relay),
+            sends,
+            watermarks: Arc::clone(&watermarks),
+            metrics,
+        });
+
+        let watch = Watch { log: Arc::clone(&log), history: history_channel, directory: directory_channel, readiness };
+        let watching = tokio::spawn(watch.run(shutdown.clone()));
+        let following = tokio::spawn(follow_watermarks(log, watermarks, shutdown.clone()));
+
+        let body_bytes_max = config.frame_max.as_usize();
+        let server = HttpServer::new(move || {
+            let worker = Worker::start(Arc::clone(&core));
+            App::new()
+                .app_data(worker)
+                .route("/v1/ws", web::get().to(websocket::upgrade))
+                .configure(|routes| rest::configure(routes, body_bytes_max))
+        })
+        .workers(worker_count(&config))
+        .tcp_nodelay(true)
+        .on_connect(|connection, _| {
+            if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+                // Without it a reader that has stopped is noticed by the heartbeat all the same, only its socket lingers.
+                let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
+            }
+        })
+        .client_request_timeout(REQUEST_HEAD_TIMEOUT)
+        .disable_signals()
+        .shutdown_timeout((config.drain + DRAIN_MARGIN).as_secs().max(1))
+        .listen(listener)?
+        .run();
+
+        let handle = server.handle();
+        let drain = config.drain;
+        let draining = {
+            let (shutdown, handle) = (shutdown.clone(), handle.clone());
+            tokio::spawn(async move {
+                shutdown.soft().cancelled().await;
+                relay.broadcast(|| WorkerMessage::Drain { over: drain }).await;
+                // Waits for the connections, no longer than the shutdown timeout.
+                handle.stop(true).await;
+            })
+        };
+        tokio::pin!(server);
+        let outcome = tokio::select! {
+            outcome = &mut server => outcome,
+            () = shutdown.hard().cancelled() => {
+                let (outcome, ()) = tokio::join!(server, handle.stop(false));
+                outcome
+            }
+        };
+        draining.abort();
+        watching.abort();
+        following.abort();
+        outcome
+    }
+}
+
+fn worker_count(config: &Config) -> usize {
+    if config.workers > 0 { config.workers } else { std::thread::available_parallelism().map_or(1, NonZeroUsize::get) }
+}

@@ -1,0 +1,115 @@
+//! `GET /v1/ws`: the door of the native protocol. Decides who gets a WebSocket; what happens on it is the connection's.
+
+use std::rc::Rc;
+
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+
+use crate::{
+    Config,
+    connection::{Connection, OutboxBody, serve},
+    protocol::{Encoding, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO},
+    worker::Worker,
+};
+
+/// Upgrades a request to a WebSocket, or says why not.
+pub(crate) async fn upgrade(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, actix_web::Error> {
+    let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
+        return Ok(HttpResponse::InternalServerError().finish());
+    };
+    let config = &worker.core.config;
+    if !is_allowed_origin(config, &request) {
+        return Ok(HttpResponse::Forbidden().body("this origin is not allowed to connect\n"));
+    }
+    if worker.is_draining() || worker.connection_count() >= config.connections_per_worker_max {
+        return Ok(HttpResponse::ServiceUnavailable()
+            .insert_header((header::RETRY_AFTER, "1"))
+            .body("this gateway takes no connections just now\n"));
+    }
+    let Some(encoding) = encoding(&request) else {
+        let message = format!("the subprotocols here are {SUBPROTOCOL_JSON} and {SUBPROTOCOL_PROTO}\n");
+        return Ok(HttpResponse::BadRequest().body(message));
+    };
+    let protocols = [SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO];
+    // The session that would encode each frame anew for each receiver is not used: the outbox sends shared frames.
+    let (response, _session, frames) = actix_ws::handle_with_protocols(&request, payload, &protocols)?;
+    let frame_bytes_max = config.frame_max.as_usize();
+    let frames =
+        frames.max_frame_size(frame_bytes_max).aggregate_continuations().max_continuation_size(frame_bytes_max);
+    let connection = Rc::new(Connection::new(worker.core.clone(), encoding));
+    let outbox = connection.outbox();
+    actix_web::rt::spawn(serve(worker, connection, frames));
+    Ok(response.map_body(|_, handshake| OutboxBody::new(outbox, handshake)).map_into_boxed_body())
+}
+
+/// The encoding that the client asks for: JSON when it asks for nothing, `None` when only for what there is not.
+fn encoding(request: &HttpRequest) -> Option<Encoding> {
+    let mut asked = false;
+    for value in request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+        for protocol in value.to_str().unwrap_or_default().split(',').map(str::trim) {
+            asked = true;
+            match protocol {
+                SUBPROTOCOL_JSON => return Some(Encoding::Json),
+                SUBPROTOCOL_PROTO => return Some(Encoding::Proto),
+                _ => {}
+            }
+        }
+    }
+    if asked { None } else { Some(Encoding::Json) }
+}
+
+/// Browsers name the page's origin; other clients name none. A page of the gateway's own host may always connect.
+fn is_allowed_origin(config: &Config, request: &HttpRequest) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    if config.allowed_origins.iter().any(|allowed| allowed == origin) {
+        return true;
+    }
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    !host.is_empty() && ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn only_listed_origins_and_the_gateways_own_may_connect() {
+        let config = Config { allowed_origins: vec!["https://chat.example".to_owned()], ..Config::default() };
+        let cases = [
+            (None, true),
+            (Some("https://chat.example"), true),
+            (Some("http://huddle.example:8080"), true),
+            (Some("https://chat.example.evil.example"), false),
+            (Some("https://chat.example@evil.example"), false),
+            (Some("http://chat.example"), false),
+            (Some("null"), false),
+            (Some(""), false),
+        ];
+        for (origin, is_allowed) in cases {
+            let mut request = TestRequest::default().insert_header((header::HOST, "huddle.example:8080"));
+            if let Some(origin) = origin {
+                request = request.insert_header((header::ORIGIN, origin));
+            }
+            assert_eq!(is_allowed_origin(&config, &request.to_http_request()), is_allowed, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn the_subprotocol_decides_the_encoding() {
+        let cases = [
+            (None, Some(Encoding::Json)),
+            (Some("huddle.v1.json"), Some(Encoding::Json)),
+            (Some("other, huddle.v1.proto"), Some(Encoding::Proto)),
+            (Some("other"), None),
+        ];
+        for (protocols, expected) in cases {
+            let mut request = TestRequest::default();
+            if let Some(protocols) = protocols {
+                request = request.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocols));
+            }
+            assert_eq!(encoding(&request.to_http_request()), expected, "{protocols:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Second receipts: tells each connection how far its sends are stored, once per team and watermark.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::{Rc, Weak},
+};
+
+use huddle_domain::{Partition, Partitions, Seq, TeamId};
+use huddle_proto::gateway::v1::{Stored, server_frame::Content};
+
+use super::Worker;
+use crate::connection::Connection;
+
+/// Accepted sends of this worker's connections that are not stored yet.
+pub(crate) struct Receipts {
+    // By partition, then by position. Bounded by the sends that the store is behind; a connection that closes leaves
+    // its entries, which hold no memory of it, until they are stored.
+    waiting: Box<[RefCell<Positions>]>,
+}
+
+/// Who waits for which position.
+type Positions = BTreeMap<Seq, Vec<Waiting>>;
+
+struct Waiting {
+    connection: Weak<Connection>,
+    team: TeamId,
+}
+
+impl Receipts {
+    pub(crate) fn new(partitions: Partitions) -> Self {
+        Self { waiting: partitions.iter().map(|_| RefCell::default()).collect() }
+    }
+
+    /// Notes that `connection` is to hear when the event of `team` at `seq` is stored.
+    fn wait(&self, partition: Partition, seq: Seq, team: TeamId, connection: &Rc<Connection>) {
+        if let Some(waiting) = self.waiting.get(usize::from(partition.number())) {
+            let waits = Waiting { connection: Rc::downgrade(connection), team };
+            waiting.borrow_mut().entry(seq).or_default().push(waits);
+        }
+    }
+
+    fn release(&self, partition: Partition, stored: Seq) {
+        let Some(waiting) = self.waiting.get(usize::from(partition.number())) else { return };
+        let released = {
+            let mut waiting = waiting.borrow_mut();
+            let rest = waiting.split_off(&stored.next());
+            std::mem::replace(&mut *waiting, rest)
+        };
+        // Ascending, so that the last one per connection and team is the highest.
+        let mut highest: HashMap<(*const Connection, TeamId), (Rc<Connection>, Seq)> = HashMap::new();
+        for (seq, waiting) in released.into_iter().flat_map(|(seq, all)| all.into_iter().map(move |one| (seq, one))) {
+            if let Some(connection) = waiting.connection.upgrade() {
+                highest.insert((Rc::as_ptr(&connection), waiting.team), (connection, seq));
+            }
+        }
+        for ((_, team), (connection, seq)) in highest {
+            connection.push(stored_frame(&team, seq));
+        }
+    }
+}
+
+/// Tells `connection` that its send at `seq` is stored: at once when it is, else as soon as it is.
+pub(crate) fn promise(worker: &Worker, connection: &Rc<Connection>, team: &TeamId, seq: Seq) {
+    let partition = worker.core.log.partitions().of(team);
+    if worker.core.watermarks.stored(partition) >= seq {
+        connection.push(stored_frame(team, seq));
+    } else {
+        worker.receipts.wait(partition, seq, team.clone(), connection);
+    }
+}
+
+/// Follows every partition's watermark on the calling worker's thread.
+pub(super) fn start(worker: &Rc<Worker>) {
+    for partition in worker.core.log.partitions().iter() {
+        let Some(mut watermark) = worker.core.watermarks.watch(partition) else { continue };
+        let worker = Rc::downgrade(worker);
+        actix_web::rt::spawn(async move {
+            while watermark.changed().await.is_ok() {
+                let stored = *watermark.borrow_and_update();
+                let Some(worker) = worker.upgrade() else { return };
+                worker.receipts.release(partition, stored);
+            }
+        });
+    }
+}
+
+fn stored_frame(team: &TeamId, seq: Seq) -> Content {
+    Content::Stored(Stored { team: team.to_string(), seq: seq.get() })
+}

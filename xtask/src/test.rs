@@ -11,7 +11,7 @@ use crate::{repo, run, tools};
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Goes to the test runner, for example a part of a test's name; doctests are left out then.
+    /// Goes to the test runner, for example a part of a test's name or `-p PACKAGE`; doctests are left out then.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -59,6 +59,9 @@ fn prepare(arguments: &[String]) -> Result<(Command, Runner)> {
         run::visibly(run::cargo().args(["test", "--doc", "--workspace", "--quiet"]).env("HUDDLE_BIN", &binary))?;
     }
     let (mut runner, kind) = runner();
+    if !arguments.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
+        runner.arg("--workspace");
+    }
     runner.args(arguments).env("HUDDLE_BIN", &binary);
     Ok((runner, kind))
 }
@@ -78,16 +81,16 @@ fn build_binary() -> Result<PathBuf> {
 fn runner() -> (Command, Runner) {
     if let Some(nextest) = repo::tool("cargo-nextest") {
         let mut command = run::command(nextest);
-        command.args(["nextest", "run", "--workspace"]);
+        command.args(["nextest", "run"]);
         return (command, Runner::Nextest);
     }
     let mut command = run::cargo();
     if run::succeeds(run::cargo().args(["nextest", "--version"])) {
-        command.args(["nextest", "run", "--workspace"]);
+        command.args(["nextest", "run"]);
         return (command, Runner::Nextest);
     }
     println!("test: cargo-nextest is not to be had, using cargo test");
-    command.args(["test", "--workspace", "--tests"]);
+    command.args(["test", "--tests"]);
     (command, Runner::CargoTest)
 }
 

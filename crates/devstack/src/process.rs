@@ -90,8 +90,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with its output appended to the file `log`, whose directory is made if needed. Its standard
-    /// input is closed, unless the caller set one on the command after all of this crate's own settings: it cannot.
+    /// Starts `command` with both outputs appended to the file `log`, whose directory is made if needed, and with an
+    /// empty standard input. Whatever the command says about these three is overridden.
     ///
     /// `name` is for messages only. The process ends with SIGKILL when it is dropped.
     ///

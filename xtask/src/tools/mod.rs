@@ -136,8 +136,9 @@ fn missing<'a>(wheels: &[&'a Wheel], options: Options) -> Result<Missing<'a>> {
     for wheel in wheels {
         if let Some(named) = wheel.instead.and_then(std::env::var_os) {
             let (variable, named) = (wheel.instead.unwrap_or_default(), PathBuf::from(named));
-            if !named.exists() {
-                bail!("{variable} names {}, which does not exist", named.display());
+            // The one is a file, the other a directory of programs.
+            if !named.is_file() && !named.join("initdb").is_file() {
+                bail!("{variable} names {}, where there is no such program", named.display());
             }
             println!("tools: {variable} is set: using {}", named.display());
         } else if !is_installed(&root.join(wheel.directory), wheel.requirement) {

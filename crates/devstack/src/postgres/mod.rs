@@ -28,7 +28,7 @@ const STOP_GRACE: Duration = Duration::from_secs(20);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The superuser of the server and its password's only user.
+/// The superuser, and the only user of the server.
 const USER: &str = "huddle";
 
 /// What to start.
@@ -103,16 +103,16 @@ impl Postgres {
         })
         .await??;
         let mut server = Server { bin, account, port: 0, password, arguments: arguments(&options), directory };
-        for attempt in 1.. {
+        let mut attempt = 1;
+        loop {
             server.port = ports::free_port_near(options.preferred_port)?;
             let mut process = server.spawn()?;
             match server.wait_until_ready(&mut process).await {
                 Ok(()) => return Ok(Self { process, server }),
-                Err(_) if attempt < START_ATTEMPTS_MAX && found_its_port_taken(&mut process) => {}
+                Err(_) if attempt < START_ATTEMPTS_MAX && found_its_port_taken(&mut process) => attempt += 1,
                 Err(error) => return Err(error),
             }
         }
-        bail!("unreachable: every attempt returns or is followed by another")
     }
 
     /// The URL of the database `postgres`, with user and password.

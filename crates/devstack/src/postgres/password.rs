@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Ninety-six random bits and more; the file is its only copy on disk.
+/// 128 random bits in hexadecimal.
 #[derive(Clone)]
 pub(super) struct Password(String);
 

@@ -5,6 +5,8 @@
 //! [`DirectoryStore`] for one type, run the suite against a real instance, and wire it up in the `huddle` binary.
 #![deny(missing_docs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod directory;
 mod error;
 mod event;

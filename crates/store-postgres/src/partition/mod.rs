@@ -1,0 +1,11 @@
+//! Owns the writing: who owns a partition, and what a batch does.
+
+mod claim;
+mod dead_letters;
+mod holder;
+mod insert;
+mod project;
+mod run;
+mod writer;
+
+pub(crate) use claim::{claim, progress};

@@ -1,0 +1,108 @@
+//! What a batch's items become within one transaction: rows, or dead letters.
+
+use huddle_domain::{Event, EventKind, Name, Partition, Seq, UserId};
+use huddle_store::{BatchItem, DeadLetter, DeadLetterReason};
+use sqlx::{Acquire as _, PgTransaction};
+
+use super::{
+    dead_letters::{event_letter, record_dead_letters},
+    insert::{Insertion, insert_events},
+    project::{apply_to_directory, save_names},
+    writer::Failure,
+};
+use crate::error::{is_refusal, refusal};
+
+/// The application of one batch.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    partition: Partition,
+    events: Vec<&'a Event>,
+    stored: usize,
+    /// The names that stored events gave to users, oldest first.
+    names: Vec<(&'a UserId, &'a Name, &'a Event)>,
+    dead_letters: Vec<DeadLetter>,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(partition: Partition, items: &'a [BatchItem]) -> Self {
+        let mut run = Self { partition, events: Vec::new(), stored: 0, names: Vec::new(), dead_letters: Vec::new() };
+        for item in items {
+            match item {
+                BatchItem::Event(event) => run.events.push(event),
+                BatchItem::DeadLetter(letter) => run.dead_letters.push(letter.clone()),
+            }
+        }
+        run
+    }
+
+    /// Applies all events at once.
+    pub(super) async fn apply(&mut self, transaction: &mut PgTransaction<'_>) -> Result<(), Failure> {
+        let events = std::mem::take(&mut self.events);
+        let insertions = store_events(transaction, &events).await?;
+        self.take_note(events, insertions);
+        Ok(())
+    }
+
+    /// Applies the events, and makes dead letters of those that Postgres refuses: halves what is refused until it is a
+    /// single event. In order, because events build on those before them.
+    pub(super) async fn apply_around_refusals(&mut self, transaction: &mut PgTransaction<'_>) -> Result<(), Failure> {
+        let mut waiting = vec![std::mem::take(&mut self.events)];
+        while let Some(mut events) = waiting.pop() {
+            let mut savepoint = transaction.begin().await?;
+            match store_events(&mut savepoint, &events).await {
+                Ok(insertions) => {
+                    savepoint.commit().await?;
+                    self.take_note(events, insertions);
+                }
+                Err(Failure::Sql(error)) if is_refusal(&error) => {
+                    savepoint.rollback().await?;
+                    if let [event] = events[..] {
+                        self.dead_letters.push(event_letter(event, DeadLetterReason::Refused, refusal(&error)));
+                    } else {
+                        waiting.push(events.split_off(events.len() / 2));
+                        waiting.push(events);
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what concerns the batch as a whole. Returns how many events were stored, and what became a dead letter.
+    pub(super) async fn finish(
+        mut self,
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<(usize, Vec<(Seq, DeadLetterReason)>), Failure> {
+        save_names(transaction, &self.names).await?;
+        self.dead_letters.sort_unstable_by_key(|letter| letter.seq);
+        record_dead_letters(transaction, self.partition, &self.dead_letters).await?;
+        Ok((self.stored, self.dead_letters.iter().map(|letter| (letter.seq, letter.reason)).collect()))
+    }
+
+    fn take_note(&mut self, events: Vec<&'a Event>, insertions: Vec<Insertion>) {
+        for (event, insertion) in events.into_iter().zip(insertions) {
+            match insertion {
+                Insertion::Stored => {
+                    self.stored += 1;
+                    if let EventKind::MemberAdded { user, name: Some(name), .. } = &event.kind {
+                        self.names.push((user, name, event));
+                    }
+                }
+                Insertion::StoredBefore => {}
+                Insertion::Refused { reason, detail } => self.dead_letters.push(event_letter(event, reason, detail)),
+            }
+        }
+    }
+}
+
+/// Inserts `events`, and applies those that are new to teams and members. Says of each what became of it.
+async fn store_events(transaction: &mut PgTransaction<'_>, events: &[&Event]) -> Result<Vec<Insertion>, Failure> {
+    let insertions = insert_events(transaction, events).await?;
+    for (event, insertion) in events.iter().zip(&insertions) {
+        if matches!(insertion, Insertion::Stored) {
+            apply_to_directory(transaction, event).await?;
+        }
+    }
+    Ok(insertions)
+}

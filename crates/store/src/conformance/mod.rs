@@ -1,0 +1,91 @@
+//! The suite that every implementation of the store passes.
+//!
+//! Implement [`Fixture`] for the real thing and write `huddle_store::store_conformance!(TheFixture);` in a file below
+//! `tests/`: it becomes one test for each guarantee, each on a store of its own. Needs `tokio` with `macros` there.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a guarantee that does not hold is a panic")]
+
+mod applying;
+mod claims;
+mod directory;
+mod events;
+mod fixture;
+mod messages;
+mod refusals;
+mod samples;
+
+pub use applying::{
+    a_batch_is_stored_once_and_moves_the_position, a_batch_out_of_order_is_refused_and_writes_nothing,
+    a_large_batch_is_stored_whole, every_kind_of_event_comes_back_as_it_was, hostile_texts_come_back_byte_for_byte,
+    items_at_or_below_the_position_are_skipped, the_position_moves_over_a_stretch_without_events,
+};
+pub use claims::{
+    a_batch_that_is_cut_short_happens_whole_or_not_at_all, a_dropped_writer_frees_its_claim,
+    a_writer_goes_on_where_the_last_one_stopped, an_idle_claim_is_confirmed, one_of_many_claimants_wins,
+    partitions_are_claimed_one_by_one, progress_is_seen_by_everyone,
+};
+pub use directory::{
+    a_member_comes_changes_and_goes, a_second_creation_takes_nothing_over, a_team_is_created_renamed_and_archived,
+    members_and_teams_are_paged_in_byte_order, the_newest_name_of_a_user_is_shown_everywhere,
+    what_is_not_there_is_not_found,
+};
+pub use events::{
+    a_hundred_thousand_events_are_paged_by_key, a_thousand_sends_are_found_at_once, teams_do_not_see_each_other,
+    the_chain_of_positions_holds_across_pages,
+};
+pub use fixture::{Fixture, Store};
+pub use messages::{a_message_is_found_by_its_position_only, every_page_of_messages_is_exact};
+pub use refusals::{
+    a_late_duplicate_becomes_a_dead_letter, a_taken_position_becomes_a_dead_letter_and_the_first_event_stays,
+    dead_letters_of_a_batch_are_recorded, keys_of_other_teams_and_senders_do_not_collide,
+    refused_content_does_not_block_its_neighbours, the_same_event_again_is_neither_stored_nor_a_dead_letter,
+};
+
+/// Makes a test of each guarantee, on the fixture of the given type.
+#[macro_export]
+macro_rules! store_conformance {
+    ($fixture:ty) => {
+        $crate::store_conformance! { @tests $fixture;
+            a_batch_is_stored_once_and_moves_the_position
+            a_batch_out_of_order_is_refused_and_writes_nothing
+            a_batch_that_is_cut_short_happens_whole_or_not_at_all
+            a_dropped_writer_frees_its_claim
+            a_hundred_thousand_events_are_paged_by_key
+            a_large_batch_is_stored_whole
+            a_late_duplicate_becomes_a_dead_letter
+            a_member_comes_changes_and_goes
+            a_message_is_found_by_its_position_only
+            a_second_creation_takes_nothing_over
+            a_taken_position_becomes_a_dead_letter_and_the_first_event_stays
+            a_team_is_created_renamed_and_archived
+            a_thousand_sends_are_found_at_once
+            a_writer_goes_on_where_the_last_one_stopped
+            an_idle_claim_is_confirmed
+            dead_letters_of_a_batch_are_recorded
+            every_kind_of_event_comes_back_as_it_was
+            every_page_of_messages_is_exact
+            hostile_texts_come_back_byte_for_byte
+            items_at_or_below_the_position_are_skipped
+            keys_of_other_teams_and_senders_do_not_collide
+            members_and_teams_are_paged_in_byte_order
+            one_of_many_claimants_wins
+            partitions_are_claimed_one_by_one
+            progress_is_seen_by_everyone
+            refused_content_does_not_block_its_neighbours
+            teams_do_not_see_each_other
+            the_chain_of_positions_holds_across_pages
+            the_newest_name_of_a_user_is_shown_everywhere
+            the_position_moves_over_a_stretch_without_events
+            the_same_event_again_is_neither_stored_nor_a_dead_letter
+            what_is_not_there_is_not_found
+        }
+    };
+    (@tests $fixture:ty; $($guarantee:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $guarantee() {
+                let fixture = <$fixture as $crate::conformance::Fixture>::start().await;
+                $crate::conformance::$guarantee(&fixture).await;
+            }
+        )*
+    };
+}

@@ -9,6 +9,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
+use uuid::Uuid;
 
 use crate::{
     Accepted, Client, ClientOptions, ConnectError, Disconnect, Incoming, IncomingFrames, Reconnect, RequestError,
@@ -40,6 +41,16 @@ pub struct OutgoingMessage {
     pub client_id: ClientId,
     /// The text.
     pub body: String,
+}
+
+impl OutgoingMessage {
+    /// A new message, under a `client_id` of its own.
+    pub fn new(team: TeamId, body: impl Into<String>) -> Self {
+        let client_id = ClientId::parse(&Uuid::now_v7().simple().to_string());
+        // 32 hexadecimal digits are an id.
+        let client_id = client_id.unwrap_or_else(|error| unreachable!("{error}"));
+        Self { team, client_id, body: body.into() }
+    }
 }
 
 /// What to wait for.

@@ -1,0 +1,100 @@
+//! Where the configuration comes from: a file, the environment, flags.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use huddle_service::{
+    config::{self, Override},
+    telemetry::{self, Format, TelemetryConfig},
+};
+
+use super::{Config, SECRETS};
+use crate::failure::Failure;
+
+/// Read when it exists and no other file is named.
+const DEFAULT_FILE: &str = "huddle.toml";
+
+/// What client commands log unless asked for more.
+const QUIET_FILTER: &str = "warn";
+
+/// The options that every command has.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigArgs {
+    /// Configuration file. Default: ./huddle.toml if there is one.
+    #[arg(long, value_name = "FILE", env = "HUDDLE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// Set one setting, such as `log.replicas=3`; wins over file and environment. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting, global = true)]
+    settings: Vec<(String, String)>,
+    /// What to log, such as `info` or `info,huddle_gateway=debug`; the setting `telemetry.filter`.
+    #[arg(long, value_name = "FILTER", global = true)]
+    log_filter: Option<String>,
+    /// How to log; the setting `telemetry.format`.
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as log.replicas=3".to_owned()),
+    }
+}
+
+impl ConfigArgs {
+    /// The file that is read, if any.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let present = || Some(Path::new(DEFAULT_FILE)).filter(|path| path.exists());
+        self.config.as_deref().or_else(present)
+    }
+
+    /// The settings of the command line.
+    pub(crate) fn overrides(&self) -> Vec<Override> {
+        let setting =
+            |flag: String, key: &str, value: &str| Override { flag, key: key.to_owned(), value: value.to_owned() };
+        let settings = self.settings.iter().map(|(key, value)| setting(format!("--set {key}"), key, value));
+        let filter =
+            self.log_filter.iter().map(|filter| setting("--log-filter".to_owned(), "telemetry.filter", filter));
+        let format = self.log_format.iter().map(|format| {
+            let name = match format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            };
+            setting("--log-format".to_owned(), "telemetry.format", name)
+        });
+        settings.chain(filter).chain(format).collect()
+    }
+
+    /// The configuration, typed but not checked further.
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
+        Ok(config::load(self.file(), config::process_environment()?, &self.overrides(), &SECRETS)?)
+    }
+
+    /// The configuration as a service needs it: checked, and with logging set up by it.
+    pub(crate) fn load_for_service(&self) -> Result<Config, Failure> {
+        let config = self.load()?;
+        telemetry::init(&config.telemetry).map_err(Failure::usage)?;
+        config.check().map_err(|error| match self.file() {
+            Some(file) => Failure::usage(error.context(file.display().to_string())),
+            None => Failure::usage(error),
+        })?;
+        Ok(config)
+    }
+
+    /// Logging for commands that talk to people: nothing but warnings, unless the flags say otherwise.
+    pub(crate) fn init_quiet_telemetry(&self) -> Result<(), Failure> {
+        let filter = self.log_filter.clone().unwrap_or_else(|| QUIET_FILTER.to_owned());
+        let format = match self.log_format {
+            Some(LogFormat::Json) => Format::Json,
+            Some(LogFormat::Text) | None => Format::Text,
+        };
+        telemetry::init(&TelemetryConfig { format, filter }).map_err(Failure::usage)
+    }
+}

@@ -1,0 +1,148 @@
+//! What every service process does around its service: logging, health, metrics, backends, and an orderly end.
+
+use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::anyhow;
+use huddle_auth::Verifier;
+use huddle_log::{Log, LogError};
+use huddle_log_nats::NatsLog;
+use huddle_service::{
+    admin::{AdminConfig, AdminServer},
+    backoff::Backoff,
+    health::Readiness,
+    lifecycle::{Lifecycle, Shutdown},
+    metrics::Metrics,
+};
+use huddle_store::{PartitionStore as _, StoreError};
+use huddle_store_postgres::PostgresStore;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    config::{AdminAddresses, Config, ConfigArgs},
+    failure::Failure,
+};
+
+/// How long a backend that cannot be reached is tried before the process gives up.
+const BACKEND_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Bounds the first wait between two tries, and every one.
+const BACKEND_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// A service process that has its configuration and answers for its health, and whose service is still to come.
+pub(crate) struct Process {
+    pub(crate) config: Config,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    pub(crate) verifier: Arc<Verifier>,
+}
+
+impl Process {
+    /// Reads the configuration, sets up logging and opens the admin endpoint at the address that `admin` picks; `setting`
+    /// is its key. `drain_timeout` is how long the service may take to finish its work.
+    pub(crate) async fn start(
+        args: &ConfigArgs,
+        setting: &str,
+        admin: impl Fn(&AdminAddresses) -> SocketAddr,
+        drain_timeout: impl Fn(&Config) -> Duration,
+    ) -> Result<Self, Failure> {
+        let config = args.load_for_service()?;
+        let verifier = Verifier::new(config.auth.verifier_options()).map_err(Failure::usage)?;
+        let lifecycle = Lifecycle::new(drain_timeout(&config));
+        let readiness = Readiness::new(lifecycle.shutdown());
+        let metrics = Metrics::new();
+        let listen = admin(&config.admin);
+        let server = AdminServer::bind(&AdminConfig { listen }, readiness.clone(), metrics.clone()).await;
+        let server = server.map_err(|error| {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            anyhow!("the admin endpoint cannot listen on {listen}: {cause}; set `{setting}` to a free address (port 0 takes any)")
+        })?;
+        tracing::info!(address = %server.local_addr(), "admin endpoint listens");
+        lifecycle.spawn_background("admin", server.serve(lifecycle.shutdown()));
+        Ok(Self { config, lifecycle, readiness, metrics, verifier: Arc::new(verifier) })
+    }
+
+    pub(crate) fn shutdown(&self) -> Shutdown {
+        self.lifecycle.shutdown()
+    }
+
+    /// Connects to the log, trying for some time.
+    pub(crate) async fn log(&self) -> Result<Arc<dyn Log>, Failure> {
+        connect_log(&self.config).await
+    }
+
+    /// Waits, for some time, until every partition of `log` is there and fit.
+    pub(crate) async fn wait_until_prepared(&self, log: &Arc<dyn Log>) -> Result<(), Failure> {
+        let outcome = retrying("log", LogError::is_retryable, async || log.check().await).await;
+        outcome.map_err(|error| log_failure(&self.config, error))
+    }
+
+    /// Connects to the store, trying for some time.
+    pub(crate) async fn store(&self) -> Result<Arc<PostgresStore>, Failure> {
+        connect_store(&self.config).await
+    }
+
+    /// Runs until a signal or the failure of a task.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        self.lifecycle.run_until_signal().await.map_err(Failure::failed)
+    }
+}
+
+pub(crate) async fn connect_log(config: &Config) -> Result<Arc<dyn Log>, Failure> {
+    let outcome = retrying("log", LogError::is_retryable, async || NatsLog::connect(config.log.clone()).await).await;
+    Ok(Arc::new(outcome.map_err(|error| log_failure(config, error))?))
+}
+
+pub(crate) async fn connect_store(config: &Config) -> Result<Arc<PostgresStore>, Failure> {
+    let outcome =
+        retrying("store", StoreError::is_retryable, async || PostgresStore::connect(&config.store).await).await;
+    Ok(Arc::new(outcome.map_err(store_failure)?))
+}
+
+/// Makes sure that every partition of the log exists and goes on above what is stored.
+pub(crate) async fn prepare_log(config: &Config, log: &Arc<dyn Log>, store: &PostgresStore) -> Result<(), Failure> {
+    for partition in log.partitions().iter() {
+        let progress = retrying("store", StoreError::is_retryable, async || store.progress(partition).await).await;
+        let progress = progress.map_err(store_failure)?;
+        let prepared = retrying("log", LogError::is_retryable, async || log.prepare(partition, progress).await).await;
+        prepared.map_err(|error| log_failure(config, error))?;
+    }
+    Ok(())
+}
+
+fn log_failure(config: &Config, error: LogError) -> Failure {
+    match error {
+        LogError::Unavailable { .. } => {
+            let advice = format!("check that nats-server runs and that `log.servers` names it ({:?})", config.log);
+            Failure::with_advice(error, advice)
+        }
+        LogError::Missing { .. } | LogError::Unsuitable { .. } => Failure::failed(error),
+    }
+}
+
+pub(crate) fn store_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Unavailable { .. } => {
+            Failure::with_advice(error, "check that Postgres runs and that `store.url` names it")
+        }
+        StoreError::NotOwner | StoreError::Unsuitable { .. } | StoreError::Broken { .. } => Failure::failed(error),
+    }
+}
+
+/// Tries `attempt` until it succeeds, fails for good, or the time is over.
+async fn retrying<T, E: std::error::Error>(
+    backend: &'static str,
+    is_retryable: impl Fn(&E) -> bool,
+    mut attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let deadline = Instant::now() + BACKEND_WAIT_MAX;
+    let mut backoff = Backoff::new(BACKEND_RETRY.0, BACKEND_RETRY.1);
+    loop {
+        match attempt().await {
+            Err(error) if is_retryable(&error) && Instant::now() < deadline => {
+                tracing::warn!(backend, %error, "backend not ready, trying again");
+                sleep(backoff.next_delay(&mut rand::rng())).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}

@@ -26,6 +26,9 @@ use crate::{
 const BATCH_EVENTS_MAX: usize = 500;
 /// Payload bytes in one batch; the event that crosses the bound still goes along.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// A refused batch of up to so many events is appended one by one instead of in halves: a refusal costs the server as
+/// much as several plain publishes (measured on one node: 3 ms against 0.5 ms).
+const ONE_BY_ONE_MAX: usize = 16;
 /// How long an event is tried, from when it was queued: longer than a leader election, far below the window in which
 /// the server knows its key.
 const APPEND_PATIENCE: Duration = Duration::from_secs(15);
@@ -107,6 +110,11 @@ impl Worker {
         while let Some(mut part) = parts.pop_front() {
             match self.appender.append(&part, deadline).await {
                 Appended::Stored { last } => self.settle_stored(part, last),
+                Appended::Divide if part.len() <= ONE_BY_ONE_MAX => {
+                    for slot in part.into_iter().rev() {
+                        parts.push_front(vec![slot]);
+                    }
+                }
                 Appended::Divide => {
                     let second = part.split_off(part.len() / 2);
                     parts.push_front(second);

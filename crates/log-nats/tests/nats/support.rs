@@ -1,17 +1,16 @@
 //! Logs on real NATS servers, one node or three.
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream;
-use async_trait::async_trait;
 use huddle_devstack::{Nats, NatsOptions, Tools};
 use huddle_domain::{Partitions, TeamId};
-use huddle_log::{Log, conformance::Fixture};
 use huddle_log_nats::{Config, NatsLog};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
 
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Between two looks at who leads.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A log on running servers.
 #[derive(Debug)]
@@ -50,37 +49,20 @@ impl Served {
         jetstream.publish(subject, payload.to_vec().into()).await.unwrap().await.unwrap();
     }
 
-    /// The index of the server that leads partition 0.
-    pub(crate) async fn leader(&self) -> usize {
-        let stream = self.jetstream().await.get_stream("HUDDLE_LOG_0").await.unwrap();
-        let name = stream.cached_info().cluster.as_ref().and_then(|cluster| cluster.leader.clone()).unwrap();
-        let mut nats = self.nats.lock().await;
-        (0..self.config.servers.len()).find(|index| nats.node(*index).name() == name).unwrap()
-    }
-}
-
-/// One node; it is killed.
-#[derive(Debug)]
-pub(crate) struct OneNode(pub(crate) Served);
-
-#[async_trait]
-impl Fixture for OneNode {
-    async fn start(partitions: Partitions) -> Self {
-        Self(Served::start(NatsOptions::default(), partitions).await)
-    }
-
-    async fn handle(&self) -> Arc<dyn Log> {
-        Arc::new(self.0.log().await)
-    }
-
-    async fn kill_and_restart(&self) {
-        let mut nats = self.0.nats.lock().await;
-        nats.node(0).kill9().unwrap();
-        nats.restart().await.unwrap();
-    }
-
-    async fn append_raw(&self, team: &TeamId, payload: &[u8]) -> bool {
-        self.0.append_raw(team, payload).await;
-        true
+    /// The index of the server that leads partition 0, as soon as one does other than `former`.
+    pub(crate) async fn leader_after(&self, former: Option<usize>) -> usize {
+        let jetstream = self.jetstream().await;
+        loop {
+            if let Ok(stream) = jetstream.get_stream("HUDDLE_LOG_0").await
+                && let Some(name) = stream.cached_info().cluster.as_ref().and_then(|cluster| cluster.leader.as_ref())
+            {
+                let mut nats = self.nats.lock().await;
+                let leader = (0..self.config.servers.len()).find(|index| nats.node(*index).name() == name);
+                if let Some(leader) = leader.filter(|leader| Some(*leader) != former) {
+                    return leader;
+                }
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
     }
 }

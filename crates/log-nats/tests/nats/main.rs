@@ -1,0 +1,7 @@
+//! The log on real NATS servers.
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+
+mod one_node;
+mod refusals;
+mod support;
+mod three_nodes;

@@ -12,12 +12,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Calls under way at once on one connection, at least 1; more are refused and may be retried. Default: 512.
     pub calls_per_connection_max: usize,
-    /// Live streams at once in this process; more are refused and may be retried. Default: 10000.
+    /// Live streams at once in this process; more are refused and may be retried. Default: 2000.
     pub streams_max: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7401)), calls_per_connection_max: 512, streams_max: 10_000 }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7401)), calls_per_connection_max: 512, streams_max: 2_000 }
     }
 }

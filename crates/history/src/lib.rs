@@ -9,6 +9,7 @@ mod config;
 mod convert;
 mod find_sends;
 mod get_message;
+mod held;
 mod list_events;
 mod list_messages;
 mod metrics;

@@ -19,8 +19,8 @@ use crate::{
 
 /// Opens the stream. Until it is open, failures are the call's; after that they end the stream.
 ///
-/// The stream makes its items when the caller reads them, so a slow reader costs the log's own bounded buffer and no
-/// more; what that drops is read from the store again.
+/// The stream makes its items when the caller reads them. What comes live in the meantime is held, up to a bound; what is
+/// dropped beyond it is read from the store again.
 pub(crate) async fn stream_events(
     reader: Arc<Reader>,
     request: Request<StreamEventsRequest>,

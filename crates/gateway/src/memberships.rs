@@ -1,112 +1,136 @@
-//! What users are in teams: a bounded cache in front of the directory, kept current by the teams' own live events.
+//! What users are in teams: a bounded cache in front of the directory, kept current by the live events of the teams that
+//! this gateway follows.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use huddle_domain::{Event, EventKind, Role, Seq, TeamId, UserId};
+use huddle_domain::{Event, EventKind, Seq, TeamId, UserId};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 use tokio::time::Instant;
 
 use crate::upstream::{Directory, Membership};
 
-/// How long an answer of the directory is used without asking again.
+/// How long an answer is used without asking again, for a team whose live events are not followed here.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long it is used when the directory does not answer: the bound within which a removal takes effect at the latest.
+/// The same for a team that is followed: its events say what changes, and this bounds the harm of one that went missing.
+const FRESH_FOLLOWED: Duration = Duration::from_mins(1);
+/// How long an answer is used while the directory does not answer.
 const STALE_MAX: Duration = Duration::from_mins(1);
-/// Most teams of which answers are kept; beyond it the teams without a fresh answer are forgotten, and when there is
-/// none, all. The answers of one team are bounded by its members.
+/// The same for a team that is followed.
+const STALE_FOLLOWED_MAX: Duration = Duration::from_mins(10);
+/// Most teams that are not followed and of which answers are kept; beyond it all of those are forgotten. The answers of
+/// one team are bounded by its members.
 const TEAMS_MAX: usize = 100_000;
+/// How often the directory is asked again because the team's members changed while it was asked.
+const ASKS_MAX: usize = 5;
 
 /// Answers of the directory, by team and user.
 #[derive(Debug)]
 pub(crate) struct Memberships {
     directory: Directory,
     // A plain mutex: held for a look-up or an insert, never across an await.
-    known: Mutex<HashMap<TeamId, HashMap<UserId, Known>>>,
+    teams: Mutex<HashMap<TeamId, Team>>,
+}
+
+#[derive(Debug, Default)]
+struct Team {
+    /// Whether the team's live events are followed here.
+    followed: bool,
+    /// Answers from before this position are void: the last event seen that changed something, or where following began.
+    last_change: Seq,
+    members: HashMap<UserId, Known>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
     membership: Membership,
-    at: Instant,
-    // Events up to here are part of the answer.
-    as_of: Seq,
+    asked: Instant,
 }
 
 impl Memberships {
     pub(crate) fn new(directory: Directory) -> Self {
-        Self { directory, known: Mutex::default() }
+        Self { directory, teams: Mutex::default() }
     }
 
-    /// What `user` is in `team`, for a send. At most [`FRESH`] old, and current with the live events seen here; while
-    /// the directory cannot be reached, at most [`STALE_MAX`] old.
+    /// What `user` is in `team`, for a send: from the cache while that is fresh, and for a bounded time while the
+    /// directory does not answer.
     pub(crate) async fn check(&self, team: &TeamId, user: &UserId) -> Result<Membership, Refusal> {
-        let known = self.get(team, user);
-        if let Some(known) = known.filter(|known| known.at.elapsed() < FRESH) {
+        let known = self.teams().get(team).and_then(|entry| Some((*entry.members.get(user)?, entry.followed)));
+        let Some((known, followed)) = known else { return self.check_as_of(team, user, Seq::ZERO).await };
+        let (fresh, stale_max) = if followed { (FRESH_FOLLOWED, STALE_FOLLOWED_MAX) } else { (FRESH, STALE_MAX) };
+        if known.asked.elapsed() < fresh {
             return Ok(known.membership);
         }
-        match self.ask(team, user, Seq::ZERO).await {
-            Err(refusal) if refusal.code.is_retryable() => match known {
-                Some(known) if known.at.elapsed() < STALE_MAX => Ok(known.membership),
-                _ => Err(refusal),
-            },
+        match self.check_as_of(team, user, Seq::ZERO).await {
+            Err(refusal) if refusal.code.is_retryable() && known.asked.elapsed() < stale_max => Ok(known.membership),
             answer => answer,
         }
     }
 
-    /// What `user` is in `team` as of `min_seq` or later, for a subscription: always asks the directory, so that
-    /// everything up to `min_seq` is part of the answer and everything after it is seen live.
+    /// What `user` is in `team` as of `min_seq` or later. Always asks the directory.
     pub(crate) async fn check_as_of(&self, team: &TeamId, user: &UserId, min_seq: Seq) -> Result<Membership, Refusal> {
-        self.ask(team, user, min_seq).await
+        for _ in 0..ASKS_MAX {
+            let last_change = self.last_change(team);
+            let asked = Instant::now();
+            let answer = self.directory.membership(team, user, min_seq.max(last_change)).await?;
+            let mut teams = self.teams();
+            make_room(&mut teams, team);
+            let entry = teams.entry(team.clone()).or_default();
+            if entry.last_change != last_change {
+                // The answer may be from before the change.
+                continue;
+            }
+            let Some(membership) = answer else {
+                entry.members.remove(user);
+                return Err(not_found());
+            };
+            entry.members.insert(user.clone(), Known { membership, asked });
+            return Ok(membership);
+        }
+        Err(Refusal::new(ErrorCode::Overloaded, "the team's members change too fast; retry"))
     }
 
-    /// Takes note of a live event. Called for each event of a team with subscribers here, in order.
+    /// From now on every live event of `team` after `position` is [observed](Self::observe), until
+    /// [`Memberships::unfollow`].
+    pub(crate) fn follow(&self, team: &TeamId, position: Seq) {
+        // Changes up to the position have not been seen: answers from before it are void.
+        self.teams().insert(team.clone(), Team { followed: true, last_change: position, members: HashMap::new() });
+    }
+
+    /// The live events of `team` are no longer observed.
+    pub(crate) fn unfollow(&self, team: &TeamId) {
+        self.teams().remove(team);
+    }
+
+    /// Takes note of a live event. Called in order.
     pub(crate) fn observe(&self, event: &Event) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = known.get_mut(&event.team) else { return };
-        match &event.kind {
-            EventKind::MemberRemoved { user } => {
-                members.remove(user);
+        let changed = match &event.kind {
+            EventKind::Posted { .. } | EventKind::TeamCreated { .. } | EventKind::TeamRenamed { .. } => return,
+            EventKind::MemberAdded { user, .. }
+            | EventKind::MemberRemoved { user }
+            | EventKind::MemberRoleChanged { user, .. } => Some(user),
+            EventKind::TeamArchived => None,
+        };
+        let mut teams = self.teams();
+        let Some(entry) = teams.get_mut(&event.team) else { return };
+        entry.last_change = event.seq;
+        match changed {
+            Some(user) => {
+                entry.members.remove(user);
             }
-            EventKind::MemberAdded { user, role, .. } | EventKind::MemberRoleChanged { user, role } => {
-                update(members, user, event.seq, *role);
-            }
-            EventKind::TeamArchived => members.values_mut().for_each(|known| known.membership.team_archived = true),
-            EventKind::Posted { .. } | EventKind::TeamCreated { .. } | EventKind::TeamRenamed { .. } => {}
-        }
-        if members.is_empty() {
-            known.remove(&event.team);
-        }
-    }
-
-    async fn ask(&self, team: &TeamId, user: &UserId, min_seq: Seq) -> Result<Membership, Refusal> {
-        let asked_at = Instant::now();
-        let answer = self.directory.membership(team, user, min_seq).await?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match answer {
-            Some(membership) => {
-                make_room(&mut known);
-                known
-                    .entry(team.clone())
-                    .or_default()
-                    .insert(user.clone(), Known { membership, at: asked_at, as_of: min_seq });
-                Ok(membership)
-            }
-            None => {
-                if let Some(members) = known.get_mut(team) {
-                    members.remove(user);
-                }
-                Err(not_found())
-            }
+            None => entry.members.clear(),
         }
     }
 
-    fn get(&self, team: &TeamId, user: &UserId) -> Option<Known> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(team)?.get(user).copied()
+    fn last_change(&self, team: &TeamId) -> Seq {
+        self.teams().get(team).map_or(Seq::ZERO, |entry| entry.last_change)
+    }
+
+    fn teams(&self) -> MutexGuard<'_, HashMap<TeamId, Team>> {
+        self.teams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,19 +139,8 @@ pub(crate) fn not_found() -> Refusal {
     Refusal::new(ErrorCode::NotFound, "there is no such team, or you are not a member of it")
 }
 
-fn update(members: &mut HashMap<UserId, Known>, user: &UserId, seq: Seq, role: Role) {
-    if let Some(known) = members.get_mut(user).filter(|known| seq > known.as_of) {
-        known.membership.role = role;
-        known.as_of = seq;
-    }
-}
-
-fn make_room(known: &mut HashMap<TeamId, HashMap<UserId, Known>>) {
-    if known.len() < TEAMS_MAX {
-        return;
-    }
-    known.retain(|_, members| members.values().any(|known| known.at.elapsed() < FRESH));
-    if known.len() >= TEAMS_MAX {
-        known.clear();
+fn make_room(teams: &mut HashMap<TeamId, Team>, team: &TeamId) {
+    if teams.len() >= TEAMS_MAX && !teams.contains_key(team) {
+        teams.retain(|_, entry| entry.followed);
     }
 }

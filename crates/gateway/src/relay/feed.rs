@@ -42,9 +42,11 @@ pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Rec
     relay.metrics.feeds.inc();
     match open(&relay, &team).await {
         Ok((live, last)) => {
+            relay.memberships.follow(&team, last);
             let place = Contiguity::after(last);
             let mut feed = Feed { relay: Arc::clone(&relay), team: team.clone(), attached: HashMap::new(), place };
             let outcome = feed.follow(live, &mut commands).await;
+            relay.memberships.unfollow(&team);
             relay.forget(&team, &mut commands);
             if let Err(refusal) = outcome {
                 relay.metrics.feeds_broken.inc();

@@ -1,0 +1,7 @@
+//! Persistence between a real NATS and a real Postgres.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod faults;
+mod handover;
+mod support;
+mod work;

@@ -32,7 +32,7 @@ enum Chore {
     /// Uses nextest, or cargo test where nextest is not to be had. End-to-end tests find the binary through HUDDLE_BIN,
     /// which this sets; to run a single one by hand, set it yourself.
     Test(test::Options),
-    /// Makes the committed protobuf code anew from `proto/`, without protoc.
+    /// Makes the committed protobuf code and the page of the protocol anew from `proto/`, without protoc.
     Generate(generate::Options),
     /// Runs everything that a change must pass: format, protobuf lint, generated code, dependencies, clippy, rustdoc, tests.
     ///

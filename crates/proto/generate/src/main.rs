@@ -1,6 +1,11 @@
-//! Generates `crates/proto/src/generated` from `proto/`: messages, gRPC code, the JSON mapping and the descriptor set.
+//! Generates from `proto/` what is committed: `crates/proto/src/generated` (messages, gRPC code, the JSON mapping and the
+//! descriptor set) and the reference page of the native protocol.
 //!
-//! Usage: `huddle-proto-generate <proto dir> <out dir>`. The compiler is written in Rust: no `protoc` is needed.
+//! Usage: `huddle-proto-generate <proto dir> <code dir> <introduction> <page>`. The introduction is read and the page
+//! written. The compiler is written in Rust: no `protoc` is needed.
+
+mod protocol_page;
+mod source_comments;
 
 use std::{fs, path::PathBuf};
 
@@ -17,8 +22,8 @@ const FILES: &[&str] = &[
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(proto_dir), Some(out_dir)) = (arguments.next(), arguments.next()) else {
-        anyhow::bail!("usage: huddle-proto-generate <proto dir> <out dir>");
+    let [Some(proto_dir), Some(out_dir), Some(introduction), Some(page)] = [(); 4].map(|()| arguments.next()) else {
+        anyhow::bail!("usage: huddle-proto-generate <proto dir> <code dir> <introduction> <page>");
     };
     fs::create_dir_all(&out_dir).with_context(|| format!("cannot make {}", out_dir.display()))?;
 
@@ -31,6 +36,10 @@ fn main() -> Result<()> {
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors.clone())
         .context("cannot generate the messages and services")?;
+
+    let text = fs::read_to_string(&introduction).with_context(|| format!("cannot read {}", introduction.display()))?;
+    let text = protocol_page::page(&descriptors, &text).context("cannot make the page of the protocol")?;
+    fs::write(&page, text).with_context(|| format!("cannot write {}", page.display()))?;
 
     // Comments stay out of the set that the binaries embed for gRPC reflection.
     let mut lean = descriptors;

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod failure;
 mod process;
+mod stack;
 mod terminal;
 
 use std::{process::ExitCode, time::Duration};
@@ -38,7 +39,11 @@ Exit codes: 0 success, 1 failure, 2 wrong usage or configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(commands::up::Args),
+    Gateway(commands::gateway::Args),
+    Persistence(commands::persistence::Args),
     History(commands::history::Args),
+    Directory(commands::directory::Args),
     Migrate(commands::migrate::Args),
     Token(commands::token::Args),
     Send(commands::send::Args),
@@ -49,6 +54,10 @@ enum Command {
 impl Cli {
     async fn run(self) -> Result<(), Failure> {
         match self.command {
+            Command::Up(args) => commands::up::run(args, &self.config).await,
+            Command::Gateway(args) => commands::gateway::run(args, &self.config).await,
+            Command::Directory(args) => commands::directory::run(args, &self.config).await,
+            Command::Persistence(args) => commands::persistence::run(args, &self.config).await,
             Command::History(args) => commands::history::run(args, &self.config).await,
             Command::Migrate(args) => commands::migrate::run(args, &self.config).await,
             Command::Token(args) => commands::token::run(&args, &self.config),

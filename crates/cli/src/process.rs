@@ -18,7 +18,7 @@ use huddle_store_postgres::PostgresStore;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    config::{AdminAddresses, Config, ConfigArgs},
+    config::{Config, ConfigArgs},
     failure::Failure,
 };
 
@@ -38,19 +38,24 @@ pub(crate) struct Process {
 
 impl Process {
     /// Reads the configuration, sets up logging and opens the admin endpoint at the address that `admin` picks; `setting`
-    /// is its key. `drain_timeout` is how long the service may take to finish its work.
+    /// is its key. The process is not ready before its `components` say so. `drain_timeout` is how long the service may
+    /// take to finish its work.
     pub(crate) async fn start(
         args: &ConfigArgs,
         setting: &str,
-        admin: impl Fn(&AdminAddresses) -> SocketAddr,
+        admin: impl Fn(&Config) -> SocketAddr,
+        components: &[&'static str],
         drain_timeout: impl Fn(&Config) -> Duration,
     ) -> Result<Self, Failure> {
         let config = args.load_for_service()?;
         let verifier = Verifier::new(config.auth.verifier_options()).map_err(Failure::usage)?;
         let lifecycle = Lifecycle::new(drain_timeout(&config));
         let readiness = Readiness::new(lifecycle.shutdown());
+        for component in components {
+            readiness.component(component);
+        }
         let metrics = Metrics::new();
-        let listen = admin(&config.admin);
+        let listen = admin(&config);
         let server = AdminServer::bind(&AdminConfig { listen }, readiness.clone(), metrics.clone()).await;
         let server = server.map_err(|error| {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
@@ -65,15 +70,16 @@ impl Process {
         self.lifecycle.shutdown()
     }
 
-    /// Connects to the log, trying for some time.
+    /// Connects to the log, trying for some time. A log that is unfit is a failure; one that is not prepared yet is not:
+    /// the service's readiness follows it.
     pub(crate) async fn log(&self) -> Result<Arc<dyn Log>, Failure> {
-        connect_log(&self.config).await
-    }
-
-    /// Waits, for some time, until every partition of `log` is there and fit.
-    pub(crate) async fn wait_until_prepared(&self, log: &Arc<dyn Log>) -> Result<(), Failure> {
-        let outcome = retrying("log", LogError::is_retryable, async || log.check().await).await;
-        outcome.map_err(|error| log_failure(&self.config, error))
+        let log = connect_log(&self.config).await?;
+        match log.check().await {
+            Ok(()) => {}
+            Err(error) if error.is_retryable() => tracing::warn!(%error, "the log is not ready yet"),
+            Err(error) => return Err(log_failure(&self.config, error)),
+        }
+        Ok(log)
     }
 
     /// Connects to the store, trying for some time.

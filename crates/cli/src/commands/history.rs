@@ -21,10 +21,10 @@ Examples:
 pub(crate) struct Args {}
 
 pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure> {
-    let process = Process::start(config, "admin.history", |admin| admin.history, |_| DRAIN_TIMEOUT).await?;
+    let process =
+        Process::start(config, "admin.history", |it| it.admin.history, &["history"], |_| DRAIN_TIMEOUT).await?;
     let store = process.store().await?;
     let log = process.log().await?;
-    process.wait_until_prepared(&log).await?;
     let server = Server::bind(Parts {
         config: process.config.history.clone(),
         log,

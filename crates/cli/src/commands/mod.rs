@@ -2,8 +2,12 @@
 
 pub(crate) mod config;
 mod connection;
+pub(crate) mod directory;
+pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod migrate;
+pub(crate) mod persistence;
 pub(crate) mod send;
 pub(crate) mod tail;
 pub(crate) mod token;
+pub(crate) mod up;

@@ -14,6 +14,9 @@ use crate::failure::Failure;
 /// Read when it exists and no other file is named.
 const DEFAULT_FILE: &str = "huddle.toml";
 
+/// The environment variables that carry configuration: the file's name, and all that hold two underscores.
+pub(crate) const SETTING_VARIABLES: (&str, &str, &str) = ("HUDDLE_CONFIG", "HUDDLE_", "__");
+
 /// What client commands log unless asked for more.
 const QUIET_FILTER: &str = "warn";
 
@@ -70,6 +73,12 @@ impl ConfigArgs {
             setting("--log-format".to_owned(), "telemetry.format", name)
         });
         settings.chain(filter).chain(format).collect()
+    }
+
+    /// The same settings for a process of our own that reads another file.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let settings = self.overrides().into_iter();
+        settings.flat_map(|setting| ["--set".to_owned(), format!("{}={}", setting.key, setting.value)]).collect()
     }
 
     /// The configuration, typed but not checked further.

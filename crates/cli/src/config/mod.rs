@@ -12,7 +12,10 @@ use huddle_auth::Verifier;
 use huddle_service::telemetry::TelemetryConfig;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{args::ConfigArgs, auth::AuthConfig};
+pub(crate) use self::{
+    args::{ConfigArgs, SETTING_VARIABLES},
+    auth::AuthConfig,
+};
 
 /// Every setting with its meaning and default, as `huddle config default` prints it.
 pub(crate) const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -29,7 +32,10 @@ pub(crate) struct Config {
     pub(crate) auth: AuthConfig,
     pub(crate) log: huddle_log_nats::Config,
     pub(crate) store: huddle_store_postgres::Config,
+    pub(crate) gateway: huddle_gateway::Config,
     pub(crate) history: huddle_history::Config,
+    pub(crate) directory: huddle_directory::Config,
+    pub(crate) persistence: huddle_persistence::Config,
 }
 
 /// Where each service answers for its health and metrics. One section, so that one file serves all services of a

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{generate, repo, run, test, tools};
+use crate::{documents, generate, repo, run, test, tools};
 
 /// How a step ended.
 enum Outcome {
@@ -25,6 +25,7 @@ pub(crate) fn run() -> Result<()> {
     summary.step("format", || passed(run::cargo().args(["fmt", "--all", "--check"])));
     summary.step("protobuf lint", buf_lint);
     summary.step("generated code", || generate::check().map(|()| Outcome::Passed));
+    summary.step("documents", || documents::check().map(|()| Outcome::Passed));
     summary.step("dependencies", cargo_deny);
     summary.step("clippy", || {
         passed(run::cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))

@@ -1,6 +1,7 @@
 //! Chores of this repository: fetching tools, generating code, running the tests, running what CI runs.
 
 mod ci;
+mod documents;
 mod generate;
 mod repo;
 mod run;
@@ -34,7 +35,10 @@ enum Chore {
     Test(test::Options),
     /// Makes the committed protobuf code and the page of the protocol anew from `proto/`, without protoc.
     Generate(generate::Options),
-    /// Runs everything that a change must pass: format, protobuf lint, generated code, dependencies, clippy, rustdoc, tests.
+    /// Checks that links in the documents lead somewhere, and that the files that they name exist.
+    Documents,
+    /// Runs everything that a change must pass: format, protobuf lint, generated code, documents, dependencies, clippy,
+    /// rustdoc, tests.
     ///
     /// A failed step does not stop the later ones; a table at the end tells how each went.
     Ci,
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Tools(options) => tools::install(options),
         Chore::Test(options) => test::test(&options),
         Chore::Generate(options) => generate::generate(options),
+        Chore::Documents => documents::check(),
         Chore::Ci => ci::run(),
     };
     match outcome {

@@ -1,0 +1,188 @@
+//! What a service under test stands on: real NATS, real Postgres, and the tokens that it takes. The tests of other gRPC
+//! services use this file too.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::StreamExt as _;
+use huddle_auth::{Minter, Verifier, VerifierOptions};
+use huddle_devstack::{Durability, Nats, NatsOptions, Postgres, PostgresOptions, Tools};
+use huddle_domain::{ClientId, EventKind, NewEvent, Partition, Seq, TeamId, UserId};
+use huddle_log::{Condition, EntryContent, Log, StoredMark};
+use huddle_log_nats::NatsLog;
+use huddle_service::config::Secret;
+use huddle_store::{Batch, BatchItem, PartitionStore};
+use huddle_store_postgres::PostgresStore;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
+
+use crate::cable::Cable;
+
+/// Longer than anything here takes, on a busy machine too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const SERVICE_TOKEN: &str = "a-service-token-of-more-than-32-bytes!";
+const SECRET: &str = "a-signing-secret-of-more-than-32-bytes";
+const PARTITION: Partition = Partition::new(0);
+/// Entries that are stored in one transaction at most.
+const BATCH_MAX: usize = 500;
+
+pub(crate) struct Backend {
+    pub(crate) nats: Nats,
+    /// Between the store and Postgres.
+    pub(crate) cable: Cable,
+    pub(crate) log: Arc<NatsLog>,
+    pub(crate) store: Arc<PostgresStore>,
+    // Ends with the backend.
+    _postgres: Postgres,
+}
+
+impl Backend {
+    /// An empty log and an empty store. Nothing moves from one to the other before [`Backend::keep_storing`].
+    pub(crate) async fn start() -> Self {
+        let tools = Tools::locate().unwrap();
+        let nats = NatsOptions { durability: Durability::Relaxed, ..NatsOptions::default() };
+        let (nats, postgres) =
+            tokio::join!(Nats::start(&tools, nats), Postgres::start(&tools, PostgresOptions::for_tests()));
+        let (nats, postgres) = (nats.unwrap(), postgres.unwrap());
+        let cable = Cable::lay(postgres.port()).await;
+        let url = postgres.create_database("huddle").await.unwrap();
+        let config = huddle_store_postgres::Config {
+            url: Secret::new(url.replace(&format!(":{}/", postgres.port()), &format!(":{}/", cable.port))),
+            ..huddle_store_postgres::Config::default()
+        };
+        huddle_store_postgres::migrate(&config).await.unwrap();
+        let store = Arc::new(PostgresStore::connect(&config).await.unwrap());
+        let log = huddle_log_nats::Config { servers: nats.urls(), ..huddle_log_nats::Config::default() };
+        let log = Arc::new(NatsLog::connect(log).await.unwrap());
+        log.prepare(PARTITION, Seq::ZERO).await.unwrap();
+        Self { nats, cable, log, store, _postgres: postgres }
+    }
+
+    /// Moves everything from the log to the store, until the handle is dropped.
+    pub(crate) fn keep_storing(&self) -> AbortOnDropHandle<()> {
+        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                store_until_it_fails(&*log, &*store).await;
+                sleep(Duration::from_millis(50)).await;
+            }
+        }))
+    }
+
+    /// Appends to the log; returns the position.
+    pub(crate) async fn append(&self, event: NewEvent) -> Seq {
+        let pending = self.log.publish(event, Condition::None).await.unwrap();
+        pending.await.unwrap().seq
+    }
+
+    /// Waits until everything up to `seq` is stored.
+    pub(crate) async fn stored(&self, seq: Seq) {
+        eventually("the position is stored", async || {
+            self.store.progress(PARTITION).await.is_ok_and(|stored| stored >= seq)
+        })
+        .await;
+    }
+}
+
+/// Reads on from the store's position: one owner, position and data in one transaction.
+async fn store_until_it_fails(log: &dyn Log, store: &dyn PartitionStore) -> Option<()> {
+    let mut writer = store.claim(PARTITION).await.ok()??;
+    let mut entries = log.read(PARTITION, writer.progress()).await.ok()?.ready_chunks(BATCH_MAX);
+    log.announce_stored(StoredMark { partition: PARTITION, seq: writer.progress() }).await.ok()?;
+    while let Some(chunk) = entries.next().await {
+        let mut batch = Batch::default();
+        for entry in chunk {
+            let entry = entry.ok()?;
+            batch.through = entry.seq;
+            if let EntryContent::Event(event) = entry.content {
+                batch.items.push(BatchItem::Event(event.at(entry.seq, Seq::ZERO, entry.time)));
+            }
+        }
+        let seq = writer.apply(batch).await.ok()?.through;
+        log.announce_stored(StoredMark { partition: PARTITION, seq }).await.ok()?;
+    }
+    None
+}
+
+fn auth() -> VerifierOptions {
+    VerifierOptions {
+        secret: Some(SECRET.to_owned()),
+        service_token: Some(SERVICE_TOKEN.to_owned()),
+        leeway: Duration::ZERO,
+        ..VerifierOptions::default()
+    }
+}
+
+pub(crate) fn verifier() -> Arc<Verifier> {
+    Arc::new(Verifier::new(auth()).unwrap())
+}
+
+/// A token of `user` for the next hour.
+pub(crate) fn token(user: &str) -> String {
+    token_from(user, SystemTime::now(), Duration::from_hours(1))
+}
+
+/// A token of `user` that has expired.
+pub(crate) fn expired_token(user: &str) -> String {
+    token_from(user, SystemTime::now() - Duration::from_hours(2), Duration::from_hours(1))
+}
+
+/// A token of `user`, valid from `now` for `ttl`.
+pub(crate) fn token_from(user: &str, now: SystemTime, ttl: Duration) -> String {
+    Minter::new(auth()).unwrap().mint(&UserId::parse(user).unwrap(), None, ttl, now).unwrap()
+}
+
+/// A request with `token`.
+pub(crate) fn with<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+/// A request with the service token.
+pub(crate) fn as_service<T>(message: T) -> Request<T> {
+    with(SERVICE_TOKEN, message)
+}
+
+/// A request with the service token and a deadline.
+pub(crate) fn within<T>(timeout: Duration, message: T) -> Request<T> {
+    let mut request = as_service(message);
+    request.set_timeout(timeout);
+    request
+}
+
+pub(crate) async fn connect(address: std::net::SocketAddr) -> Channel {
+    eventually("the service listens", async || TcpStream::connect(address).await.is_ok()).await;
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
+}
+
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < end, "never: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Bounds what a test waits for.
+pub(crate) async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("never: {what}"))
+}
+
+pub(crate) fn event(team: &str, sender: &str, client_id: &str, kind: EventKind) -> NewEvent {
+    NewEvent {
+        team: TeamId::parse(team).unwrap(),
+        sender: UserId::parse(sender).unwrap(),
+        client_id: ClientId::parse(client_id).unwrap(),
+        kind,
+    }
+}

@@ -1,0 +1,116 @@
+//! Owns what is checked about the events that a connection received.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use crate::clients::{ConnectionPlan, Content, EventSeen, Record};
+
+/// An event as Postgres holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StoredEvent {
+    /// Its position.
+    pub seq: u64,
+    /// Who caused it.
+    pub sender: String,
+    /// The sender's id for it.
+    pub client_id: String,
+    /// Its kind, as the store names it.
+    pub kind: String,
+    /// The text of a message.
+    pub body: Option<String>,
+}
+
+/// Asserts that the connection received exactly the events of `team` after the position `after`, each once, in the
+/// order of `stored` (all events of the team), each naming the one before it.
+///
+/// # Panics
+/// When it did not; the message shows the first difference.
+pub fn assert_whole(record: &Record, team: &str, after: u64, stored: &[StoredEvent]) {
+    let name = &record.connection;
+    let received: Vec<&EventSeen> = record.events(team).collect();
+    let expected: Vec<(Option<&StoredEvent>, &StoredEvent)> = stored
+        .iter()
+        .enumerate()
+        .map(|(index, event)| (index.checked_sub(1).map(|before| &stored[before]), event))
+        .filter(|(_, event)| event.seq > after)
+        .collect();
+    for (index, (event, (before, stored))) in received.iter().zip(&expected).enumerate() {
+        assert_eq!(
+            event.seq,
+            stored.seq,
+            "{name}: event {index} of {team} after {after}{}",
+            summary(&received, &expected)
+        );
+        let same = event.sender == stored.sender && event.client_id == stored.client_id && event.body == stored.body;
+        assert!(same, "{name}: {team} {}: received {event:?}, stored is {stored:?}", stored.seq);
+        let before = before.map_or(0, |before| before.seq);
+        assert_eq!(event.prev_seq, before, "{name}: prev_seq of {team} {}", event.seq);
+    }
+    assert_eq!(
+        received.len(),
+        expected.len(),
+        "{name}: events of {team} after {after}{}",
+        summary(&received, &expected)
+    );
+}
+
+fn summary(received: &[&EventSeen], expected: &[(Option<&StoredEvent>, &StoredEvent)]) -> String {
+    let mut times: BTreeMap<u64, usize> = expected.iter().map(|(_, event)| (event.seq, 0)).collect();
+    let mut unknown = 0;
+    for event in received {
+        match times.get_mut(&event.seq) {
+            Some(times) => *times += 1,
+            None => unknown += 1,
+        }
+    }
+    let missing = times.values().filter(|times| **times == 0).count();
+    let repeated = times.values().filter(|times| **times > 1).count();
+    format!(" (missing {missing}, repeated {repeated}, not stored {unknown})")
+}
+
+/// Asserts that each send of the plan got both receipts: the first with the position at which the message is stored,
+/// the second for at least that position. `stored` holds all events of each team.
+///
+/// # Panics
+/// When one did not.
+pub fn assert_receipts(
+    record: &Record,
+    plan: &ConnectionPlan,
+    user: &str,
+    stored: &BTreeMap<String, Vec<StoredEvent>>,
+) {
+    let name = &record.connection;
+    let mut accepted: HashMap<(&str, &str), u64> = HashMap::new();
+    let mut watermarks: HashMap<&str, u64> = HashMap::new();
+    for entry in &record.entries {
+        match &entry.content {
+            Content::Accepted(receipt) => {
+                let key = (receipt.team.as_str(), receipt.client_id.as_str());
+                let first = *accepted.entry(key).or_insert(receipt.seq);
+                assert_eq!(first, receipt.seq, "{name}: two positions of {key:?}");
+            }
+            Content::Stored { team, seq } => {
+                let watermark = watermarks.entry(team).or_default();
+                *watermark = (*seq).max(*watermark);
+            }
+            _ => {}
+        }
+    }
+    for send in &plan.sends {
+        let key = (send.team.as_str(), send.client_id.as_str());
+        let seq = *accepted.get(&key).unwrap_or_else(|| panic!("{name}: no first receipt of {key:?}"));
+        let events = &stored[&send.team];
+        let place = events.binary_search_by_key(&seq, |event| event.seq);
+        let event =
+            &events[place.unwrap_or_else(|_| panic!("{name}: nothing is stored at {seq}, accepted for {key:?}"))];
+        assert_eq!(
+            (event.sender.as_str(), event.client_id.as_str()),
+            (user, send.client_id.as_str()),
+            "{name}: at {seq}"
+        );
+        assert_eq!(event.body.as_deref(), Some(send.body.as_str()), "{name}: at {seq}");
+        let watermark = watermarks.get(send.team.as_str()).copied().unwrap_or_default();
+        assert!(watermark >= seq, "{name}: no second receipt of {key:?} at {seq}, only up to {watermark}");
+    }
+}

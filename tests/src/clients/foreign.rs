@@ -1,0 +1,118 @@
+//! Owns the processes of clients that we did not write: `tests/clients/native_ws.mjs` and `native_ws.py`.
+//!
+//! Such a process reads its plan, one line of JSON, then the words `go` and `stop`, from its standard input; it answers
+//! with the words `caught_up` and `done`. What it receives it writes to the plan's `record`, each line a JSON object with
+//! the connection's name, its number (`attempt`) and the frame as it came. It ends when its input does.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use huddle_devstack::Tools;
+use serde::Serialize;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+
+use super::{ClientKind, ConnectionPlan, Entry, Record, record::Line};
+
+/// Bytes of what a client said before it failed that an error quotes.
+const QUOTED_BYTES: usize = 4_000;
+
+#[derive(Debug)]
+pub(super) struct ForeignClients {
+    kind: ClientKind,
+    names: Vec<String>,
+    record: PathBuf,
+    errors: PathBuf,
+    process: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+#[derive(Serialize)]
+struct Plan<'a> {
+    record: &'a Path,
+    connections: &'a [ConnectionPlan],
+}
+
+impl ForeignClients {
+    pub(super) async fn start(kind: ClientKind, plans: Vec<ConnectionPlan>, files: &Path) -> Result<Self> {
+        let mut command = command(kind)?;
+        let directory = tempfile::Builder::new().prefix("clients-").tempdir_in(files)?.keep();
+        let (record, errors) = (directory.join("record"), directory.join("errors"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(fs::File::create(&errors)?).kill_on_drop(true);
+        let mut process = command
+            .spawn()
+            .with_context(|| format!("cannot start the {kind:?} clients: is the interpreter installed?"))?;
+        let input = process.stdin.take().context("no standard input")?;
+        let output = BufReader::new(process.stdout.take().context("no standard output")?).lines();
+        let names = plans.iter().map(|plan| plan.name.clone()).collect();
+        let plan = serde_json::to_string(&Plan { record: &record, connections: &plans })?;
+        let mut clients = Self { kind, names, record, errors, process, input, output };
+        clients.say(&plan).await?;
+        Ok(clients)
+    }
+
+    pub(super) async fn say(&mut self, line: &str) -> Result<()> {
+        let said = self.input.write_all(format!("{line}\n").as_bytes()).await;
+        said.with_context(|| self.problem("do not listen"))
+    }
+
+    pub(super) async fn expect(&mut self, word: &str, bound: Duration) -> Result<()> {
+        match timeout(bound, self.output.next_line()).await {
+            Ok(Ok(Some(line))) if line == word => Ok(()),
+            Ok(Ok(Some(line))) => bail!(self.problem(&format!("said {line:?} instead of {word:?}"))),
+            Ok(Ok(None)) => bail!(self.problem(&format!("ended before they said {word:?}"))),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => bail!(self.problem(&format!("did not say {word:?} within {bound:?}"))),
+        }
+    }
+
+    pub(super) async fn stop(mut self, bound: Duration) -> Result<Vec<Record>> {
+        self.say("stop").await?;
+        let ended = timeout(bound, self.process.wait()).await;
+        let status = ended.with_context(|| self.problem(&format!("did not stop within {bound:?}")))??;
+        ensure!(status.success(), self.problem(&format!("ended with {status}")));
+        let text = fs::read_to_string(&self.record).with_context(|| self.problem("left no record"))?;
+        let mut entries: HashMap<String, Vec<Entry>> = HashMap::new();
+        for line in text.lines() {
+            let line: Line = serde_json::from_str(line).with_context(|| format!("{:?} received {line}", self.kind))?;
+            entries.entry(line.connection.clone()).or_default().push(line.into());
+        }
+        let record =
+            |name: &String| Record { connection: name.clone(), entries: entries.remove(name).unwrap_or_default() };
+        Ok(self.names.iter().map(record).collect())
+    }
+
+    fn problem(&self, what: &str) -> String {
+        let said = fs::read_to_string(&self.errors).unwrap_or_default();
+        let start = said.char_indices().rev().nth(QUOTED_BYTES).map_or(0, |(index, _)| index);
+        format!("the {:?} clients {what}; they said:\n{}", self.kind, &said[start..])
+    }
+}
+
+fn command(kind: ClientKind) -> Result<Command> {
+    let tools = Tools::locate()?;
+    let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name);
+    Ok(match kind {
+        ClientKind::Node => {
+            let mut node = Command::new("node");
+            node.arg(script("native_ws.mjs")).env("NODE_PATH", tools.node_modules()?);
+            node
+        }
+        ClientKind::Python => {
+            let mut python = Command::new(tools.python()?);
+            python.arg(script("native_ws.py"));
+            python
+        }
+        ClientKind::Rust => bail!("our own clients are no process"),
+    })
+}

@@ -9,7 +9,7 @@ use crate::Reconnect;
 /// Bounds the first wait.
 const BASE: Duration = Duration::from_millis(200);
 /// Bounds every wait.
-const CAP: Duration = Duration::from_secs(10);
+const CAP: Duration = Duration::from_secs(5);
 /// The shortest wait that is drawn: an attempt costs the gateway something.
 const FLOOR: Duration = Duration::from_millis(20);
 /// Exponents beyond this add nothing: the cap is reached before.

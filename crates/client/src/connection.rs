@@ -177,6 +177,7 @@ pub(crate) fn disconnect_of(error: &tungstenite::Error) -> Disconnect {
         tungstenite::Error::Capacity(_) | tungstenite::Error::Utf8(_) => {
             Disconnect::Protocol { problem: error.to_string() }
         }
+        tungstenite::Error::Io(error) => Disconnect::Broken { problem: error.to_string() },
         _ => Disconnect::Broken { problem: error.to_string() },
     }
 }

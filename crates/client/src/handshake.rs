@@ -109,6 +109,7 @@ fn refused(options: &ClientOptions, error: &tungstenite::Error) -> ConnectError 
             ConnectError::InvalidUrl { url, problem: error.to_string() }
         }
         tungstenite::Error::Http(response) => ConnectError::NotAWebSocket { url, status: response.status().as_u16() },
+        tungstenite::Error::Io(error) => ConnectError::Unreachable { url, problem: error.to_string() },
         _ => ConnectError::Unreachable { url, problem: error.to_string() },
     }
 }

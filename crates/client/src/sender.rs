@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use huddle_domain::{ClientId, Seq, TeamId};
 use huddle_proto::Refusal;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use uuid::Uuid;
@@ -88,6 +88,7 @@ type Outcome = Result<Accepted, SendError>;
 #[derive(Debug, Clone)]
 pub struct Sender {
     jobs: mpsc::Sender<Job>,
+    problem: watch::Receiver<Option<SendError>>,
 }
 
 /// A message that is queued or under way. Dropping it gives up the wait, and the retries with it; the message may be
@@ -106,10 +107,23 @@ impl Sender {
     /// Starts the sender's task. Needs a tokio runtime.
     pub fn new(options: SenderOptions) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let worker =
-            Worker { options, queue, unfinished: BTreeMap::new(), last_number: 0, backoff: Backoff::default() };
+        let (problem, problem_receiver) = watch::channel(None);
+        let worker = Worker {
+            options,
+            queue,
+            unfinished: BTreeMap::new(),
+            last_number: 0,
+            backoff: Backoff::default(),
+            problem,
+        };
         tokio::spawn(worker.run());
-        Self { jobs }
+        Self { jobs, problem: problem_receiver }
+    }
+
+    /// Why messages are not getting through just now; `None` when none are waiting for a retry. Changes while the sender
+    /// works.
+    pub fn problem(&self) -> watch::Receiver<Option<SendError>> {
+        self.problem.clone()
     }
 
     /// Sends `message` and waits for `receipt`, retrying for as long as it may help.
@@ -149,6 +163,7 @@ struct Worker {
     unfinished: BTreeMap<u64, Job>,
     last_number: u64,
     backoff: Backoff,
+    problem: watch::Sender<Option<SendError>>,
 }
 
 /// How one connection ended.
@@ -196,6 +211,7 @@ impl Worker {
         match self.backoff.wait(reconnect) {
             Some(wait) => {
                 tracing::debug!(%error, "sends wait for another connection");
+                self.problem.send_replace(Some(error.clone()));
                 sleep_until(reconnect_at.unwrap_or_else(|| Instant::now() + wait)).await;
             }
             None => {
@@ -276,6 +292,7 @@ impl Worker {
         let outcome = match reply {
             Ok(accepted) => {
                 self.backoff.reset();
+                self.problem.send_replace(None);
                 let stored = round.stored.get(&accepted.team).is_some_and(|stored| *stored >= accepted.seq);
                 if let Some(job) = self.unfinished.get_mut(&number)
                     && job.receipt == Receipt::Stored
@@ -287,6 +304,9 @@ impl Worker {
                 Ok(accepted)
             }
             Err(error) if error.is_retryable() => {
+                if let RequestError::Refused(refusal) = error {
+                    self.problem.send_replace(Some(SendError::Refused(refusal)));
+                }
                 // The end of the connection shows among its frames as well, and ends this round.
                 let wait = self.backoff.wait(Reconnect::AfterWait).unwrap_or_default();
                 round.retry_at = Some(Instant::now() + wait);

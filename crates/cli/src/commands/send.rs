@@ -1,17 +1,17 @@
 //! `huddle send`: sends one message, once.
 
-use std::{io::Read as _, time::Duration};
+use std::{convert::Infallible, io::Read as _, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
-use huddle_client::{OutgoingMessage, Receipt, Sender, SenderOptions};
+use huddle_client::{OutgoingMessage, Receipt, SendError, Sender, SenderOptions};
 use huddle_domain::{ClientId, TeamId, limits::BODY_CHARACTERS_MAX};
 use huddle_service::config::duration;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use super::connection::ConnectionArgs;
-use crate::{config::ConfigArgs, failure::Failure};
+use crate::{config::ConfigArgs, failure::Failure, terminal::escaped};
 
 /// Bytes of a message that are read from standard input: what a body can have at most, and one more to notice the rest.
 const STDIN_BYTES_MAX: u64 = 4 * BODY_CHARACTERS_MAX as u64 + 1;
@@ -66,8 +66,12 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
         Wait::Stored => Receipt::Stored,
     };
     let sender = Sender::new(SenderOptions { client: args.connection.options()?, in_flight_max: 1 });
-    let accepted = match timeout(args.timeout, sender.send(message, receipt)).await {
-        Ok(outcome) => outcome.map_err(Failure::failed)?,
+    let outcome = tokio::select! {
+        outcome = timeout(args.timeout, sender.send(message, receipt)) => outcome,
+        never = tell_problems(sender.problem()) => match never {},
+    };
+    let accepted = match outcome {
+        Ok(outcome) => outcome.map_err(|error| Failure::failed(anyhow!(escaped(&error.to_string()))))?,
         Err(_) => {
             return Err(Failure::failed(anyhow!(
                 "not {} after {:?}: the outcome is unknown; run the same command with --client-id {client_id} to settle it",
@@ -89,6 +93,19 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
         println!("{}", accepted.seq);
     }
     Ok(())
+}
+
+/// Tells on standard error what the sender waits for, once for each change.
+async fn tell_problems(mut problem: watch::Receiver<Option<SendError>>) -> Infallible {
+    let mut told = String::new();
+    while problem.changed().await.is_ok() {
+        let now = problem.borrow_and_update().as_ref().map(ToString::to_string).unwrap_or_default();
+        if !now.is_empty() && now != told {
+            eprintln!("huddle: {}; trying again", escaped(&now));
+        }
+        told = now;
+    }
+    std::future::pending().await
 }
 
 fn standard_input() -> Result<String, Failure> {

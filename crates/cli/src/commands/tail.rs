@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use huddle_client::{Followed, Follower};
 use huddle_domain::{Event, EventKind, Seq, TeamId};
 use huddle_proto::event::v1 as wire;
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
     let mut follower = Follower::new(args.connection.options()?, team.clone(), args.after.map(Seq::new));
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
-        match follower.next().await.map_err(Failure::failed)? {
+        match follower.next().await.map_err(|error| Failure::failed(anyhow!(escaped(&error.to_string()))))? {
             Followed::Event(event) => {
                 if !args.events && !matches!(event.kind, EventKind::Posted { .. }) {
                     continue;
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
             }
             Followed::Connected { last_seq } => eprintln!("huddle: following {team} (its last event is {last_seq})"),
             Followed::Disconnected { reason, retry_in } => {
-                eprintln!("huddle: {}; reconnecting in {retry_in:.1?}", escaped(&reason));
+                eprintln!("huddle: {}; reconnecting in {:.1} s", escaped(&reason), retry_in.as_secs_f32());
             }
             Followed::TokenExpiring { time } => eprintln!("huddle: the token expires at {}", time_text(time)),
             Followed::CaughtUp { .. } => {}

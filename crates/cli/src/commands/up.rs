@@ -56,6 +56,9 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
     let mut stack = Stack::default();
 
     let outcome = run_until_end(&mut stack, &plan, &progress, &mut signals, args.json).await;
+    if stack.is_empty() {
+        return outcome;
+    }
     progress.say("stopping");
     let finished = tokio::select! {
         () = stack.stop() => true,

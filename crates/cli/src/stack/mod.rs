@@ -114,6 +114,11 @@ impl Stack {
         Ready::new(&plan.data_dir, secrets, &state.ports, nats.url(), pids)
     }
 
+    /// Whether nothing has been started.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nats.is_none() && self.postgres.is_none()
+    }
+
     /// The first process that has ended although nobody stopped it, and the end of its log.
     pub(crate) fn find_ended(&mut self) -> Option<anyhow::Error> {
         let nats = self.nats.iter_mut().map(|nats| nats.node(0).process());

@@ -45,8 +45,6 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Persistence, Self::History, Self::Directory, Self::Gateway];
-
     /// Its command.
     const fn name(self) -> &'static str {
         match self {
@@ -99,11 +97,7 @@ impl Services {
             let config_file = plan.data_dir.path(CONFIG);
             write_private(&config_file, config.to_string().as_bytes())?;
 
-            progress.say("starting persistence, history, directory and gateway");
-            for role in Role::ALL {
-                self.running.push((role, spawn(role, plan, &config_file)?));
-            }
-            match self.wait_until_ready(&state.ports).await {
+            match self.start_all(plan, &config_file, &state.ports, progress).await {
                 Err(_) if attempt < START_ATTEMPTS_MAX && self.found_a_port_taken() => {
                     progress.say("a port was taken at that moment; trying others");
                     // Dropping them kills them.
@@ -111,6 +105,21 @@ impl Services {
                 }
                 outcome => return outcome,
             }
+        }
+        Ok(())
+    }
+
+    async fn start_all(&mut self, plan: &Plan, config_file: &Path, ports: &Ports, progress: &Progress) -> Result<()> {
+        // The gateway looks for the others at its start, and then only every other second.
+        for (roles, what) in [
+            (&[Role::Persistence, Role::History, Role::Directory][..], "starting persistence, history and directory"),
+            (&[Role::Gateway], "starting the gateway"),
+        ] {
+            progress.say(what);
+            for role in roles {
+                self.running.push((*role, spawn(*role, plan, config_file)?));
+            }
+            self.wait_until_ready(ports).await?;
         }
         Ok(())
     }

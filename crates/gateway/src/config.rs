@@ -60,3 +60,48 @@ impl Default for Config {
         }
     }
 }
+
+/// A setting that a gateway cannot work with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`gateway.{setting}` is too small: at least {minimum}")]
+pub struct ConfigError {
+    /// The setting's name within the section.
+    pub setting: &'static str,
+    /// The least that works.
+    pub minimum: &'static str,
+}
+
+/// A frame must hold a `hello` with the longest token (8,191 bytes), and a message of 4,000 characters, each of which
+/// may be escaped in JSON as 12 bytes.
+const FRAME_BYTES_MIN: u64 = 52 * 1024;
+
+impl Config {
+    /// Checks what no type can: bounds below which a gateway would refuse everything, or never rest.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            ("connections_per_worker_max", "1", self.connections_per_worker_max >= 1),
+            ("frame_max", "52KiB", self.frame_max.as_u64() >= FRAME_BYTES_MIN),
+            ("subscriptions_per_connection_max", "1", self.subscriptions_per_connection_max >= 1),
+            ("hello_timeout", "100ms", self.hello_timeout >= Duration::from_millis(100)),
+            ("heartbeat", "100ms", self.heartbeat >= Duration::from_millis(100)),
+            ("outbox_max", "64KiB", self.outbox_max >= ByteCount::kibibytes(64)),
+            ("outbox_frames_max", "16", self.outbox_frames_max >= 16),
+        ];
+        match checks.into_iter().find(|(_, _, is_met)| !is_met) {
+            Some((setting, minimum, _)) => Err(ConfigError { setting, minimum }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_settings_are_valid_and_settings_that_never_rest_are_not() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let config = Config { heartbeat: Duration::ZERO, ..Config::default() };
+        assert_eq!(config.validate().unwrap_err().to_string(), "`gateway.heartbeat` is too small: at least 100ms");
+    }
+}

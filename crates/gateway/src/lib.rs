@@ -16,5 +16,5 @@ mod watch;
 mod websocket;
 mod worker;
 
-pub use config::Config;
+pub use config::{Config, ConfigError};
 pub use server::{Parts, Server, StartError, bind};

@@ -9,7 +9,7 @@ use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use tonic::transport::Channel;
 
 use crate::{
-    Config,
+    Config, ConfigError,
     core::Core,
     memberships::Memberships,
     metrics::GatewayMetrics,
@@ -52,6 +52,9 @@ pub struct Parts {
 /// Why a gateway cannot start. A retry does not help before something is changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A setting does not work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address} ({source}); set `gateway.listen` to another address")]
     Listen {
@@ -88,6 +91,7 @@ pub struct Server {
 /// Binds a gateway to its address. Must be called within the runtime on which it is to run.
 pub async fn bind(parts: Parts) -> Result<Server, StartError> {
     let config = &parts.config;
+    config.validate()?;
     let channel = |url: &str, setting| upstream::channel(url).map_err(|source| StartError::Url { setting, source });
     let history = channel(&config.history_url, "gateway.history_url")?;
     let directory = channel(&config.directory_url, "gateway.directory_url")?;

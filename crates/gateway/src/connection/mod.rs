@@ -113,6 +113,7 @@ impl Connection {
 
     fn refuse(&self, reply_to: String, refusal: Refusal) {
         self.core.metrics.refused(refusal.code);
+        tracing::debug!(code = refusal.code.as_str_name(), user = ?self.user(), "request refused");
         self.reply(reply_to, Content::Error(refusal.into()));
     }
 

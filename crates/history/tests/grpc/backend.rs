@@ -17,7 +17,7 @@ use huddle_store::{Batch, BatchItem, PartitionStore};
 use huddle_store_postgres::PostgresStore;
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{
@@ -82,14 +82,6 @@ impl Backend {
     pub(crate) async fn append(&self, event: NewEvent) -> Seq {
         let pending = self.log.publish(event, Condition::None).await.unwrap();
         pending.await.unwrap().seq
-    }
-
-    /// Waits until everything up to `seq` is stored.
-    pub(crate) async fn stored(&self, seq: Seq) {
-        eventually("the position is stored", async || {
-            self.store.progress(PARTITION).await.is_ok_and(|stored| stored >= seq)
-        })
-        .await;
     }
 }
 
@@ -171,11 +163,6 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
         assert!(Instant::now() < end, "never: {what}");
         sleep(Duration::from_millis(20)).await;
     }
-}
-
-/// Bounds what a test waits for.
-pub(crate) async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 pub(crate) fn event(team: &str, sender: &str, client_id: &str, kind: EventKind) -> NewEvent {

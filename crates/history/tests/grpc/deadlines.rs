@@ -13,8 +13,8 @@ use tonic::{Code, Response, Status};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
-    backend::{as_service, bounded, eventually, within},
-    support::{History, Seen, code},
+    backend::{as_service, eventually, within},
+    support::{History, Seen, bounded, code},
 };
 
 const DEADLINE: Duration = Duration::from_secs(1);

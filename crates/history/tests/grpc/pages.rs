@@ -31,7 +31,7 @@ async fn pages_walk_a_team_both_ways_without_gap_or_repeat() {
         posted.push(history.post("general", "bob", &format!("m{number}"), &format!("message {number}")).await.get());
         history.post("elsewhere", "mallory", &format!("m{number}"), "not to be seen in general").await;
     }
-    history.backend.stored(history.post("general", "bob", "last", "last").await).await;
+    history.stored(history.post("general", "bob", "last", "last").await).await;
     let mut client = history.client();
 
     let (mut backwards, mut before) = (Vec::new(), None);
@@ -91,7 +91,7 @@ async fn one_message_is_found_by_its_position_and_sends_by_their_keys() {
     let _storing = history.backend.keep_storing();
     let found = history.found_general().await;
     let seq = history.post("general", "bob", "hello", "Grüße \u{1f44b}'; DROP TABLE events; --").await;
-    history.backend.stored(seq).await;
+    history.stored(seq).await;
     let mut client = history.client();
 
     let request = GetMessageRequest { team: "general".to_owned(), seq: seq.get(), min_seq: 0 };
@@ -127,7 +127,7 @@ async fn a_page_of_the_largest_messages_is_cut_to_one_answer_and_nothing_is_skip
     for number in 0..300 {
         posted.push(history.post("general", "bob", &format!("m{number}"), &text).await.get());
     }
-    history.backend.stored(history.post("general", "bob", "last", "last").await).await;
+    history.stored(history.post("general", "bob", "last", "last").await).await;
     let mut client = history.client();
 
     let (mut seqs, mut after, mut pages) = (Vec::new(), 0, 0);

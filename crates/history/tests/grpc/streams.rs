@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tonic::{Code, Streaming};
 
 use crate::{
-    backend::{as_service, bounded, eventually, token, token_from, with},
-    support::{History, Seen, code},
+    backend::{as_service, eventually, token, token_from, with},
+    support::{History, Seen, bounded, code},
 };
 
 const WRITERS: usize = 4;
@@ -85,7 +85,7 @@ async fn streams_catch_up_and_go_on_live_without_gap_or_repeat_under_traffic() {
         readers
     };
     let (last, readers) = tokio::join!(traffic, open_in_the_middle);
-    history.backend.stored(last).await;
+    history.stored(last).await;
     let all = stored_seqs(&history).await;
     assert_eq!(all.len(), 4 + WRITERS * MESSAGES_PER_WRITER + 1);
 
@@ -121,7 +121,7 @@ async fn a_stream_survives_the_death_of_nats() {
     for number in 0..20 {
         history.post("general", "bob", &format!("after-{number}"), "text").await;
     }
-    history.backend.stored(history.post("general", "ada", END, "the end").await).await;
+    history.stored(history.post("general", "ada", END, "the end").await).await;
     seen.read(&mut stream, is_over).await;
     assert_eq!(seen.seqs, stored_seqs(&history).await);
 }
@@ -152,7 +152,7 @@ async fn a_removed_member_gets_the_removal_and_nothing_after_it() {
     seen.read(&mut stream, |seen| !seen.caught_up.is_empty()).await;
 
     let removal = history.remove("bob", "remove-bob").await;
-    history.backend.stored(history.post("general", "ada", "after", "not for bob").await).await;
+    history.stored(history.post("general", "ada", "after", "not for bob").await).await;
     let status = seen.read_to_end(&mut stream).await;
     assert_eq!((status.code(), code(&status)), (Code::PermissionDenied, ErrorCode::Forbidden));
     assert_eq!(seen.last(), removal.get());
@@ -182,7 +182,7 @@ async fn an_old_removal_does_not_end_the_stream_of_one_who_is_back() {
     let _storing = history.backend.keep_storing();
     history.found_general().await;
     let back = history.add("eve", "add-eve-again").await;
-    history.backend.stored(back).await;
+    history.stored(back).await;
     let mut stream = stream_of(&history, "eve", 0).await;
     let mut seen = Seen::default();
     seen.read(&mut stream, |seen| !seen.caught_up.is_empty()).await;

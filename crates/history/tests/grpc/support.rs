@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use huddle_domain::{Body, EventKind, Name, Role, Seq, UserId};
+use huddle_domain::{Body, EventKind, Name, Partition, Role, Seq, UserId};
 use huddle_history::{Config, Parts, Server};
 use huddle_proto::{
     Refusal,
@@ -10,10 +10,12 @@ use huddle_proto::{
     history::v1::{StreamEventsResponse, history_service_client::HistoryServiceClient, stream_events_response::Item},
 };
 use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
+use huddle_store::PartitionStore as _;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming, transport::Channel};
 
-use crate::backend::{Backend, bounded, connect, event, verifier};
+use crate::backend::{Backend, PATIENCE, connect, event, eventually, verifier};
 
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -70,8 +72,16 @@ impl History {
         self.add("bob", "add-bob").await;
         self.add("eve", "add-eve").await;
         let seq = self.remove("eve", "remove-eve").await;
-        self.backend.stored(seq).await;
+        self.stored(seq).await;
         seq
+    }
+
+    /// Waits until everything up to `seq` is stored.
+    pub(crate) async fn stored(&self, seq: Seq) {
+        eventually("the position is stored", async || {
+            self.backend.store.progress(Partition::new(0)).await.is_ok_and(|stored| stored >= seq)
+        })
+        .await;
     }
 
     pub(crate) async fn add(&self, user: &str, client_id: &str) -> Seq {
@@ -91,6 +101,11 @@ pub(crate) fn founded(owner: &str) -> EventKind {
 
 pub(crate) fn posted(text: &str) -> EventKind {
     EventKind::Posted { body: Body::parse(text).unwrap() }
+}
+
+/// Bounds what a test waits for.
+pub(crate) async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 /// The code of the closed set that `status` carries.

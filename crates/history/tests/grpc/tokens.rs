@@ -55,7 +55,7 @@ async fn each_token_opens_what_it_should_and_no_more() {
     let _storing = history.backend.keep_storing();
     history.found_general().await;
     let seq = history.post("general", "bob", "hello", "hello").await;
-    history.backend.stored(seq).await;
+    history.stored(seq).await;
 
     let user = |name| Some(token(name));
     let callers = [
@@ -84,7 +84,7 @@ async fn a_team_that_does_not_exist_and_one_that_is_closed_to_the_user_answer_al
     let _storing = history.backend.keep_storing();
     history.found_general().await;
     let seq = history.post("elsewhere", "mallory", "hello", "hello").await;
-    history.backend.stored(seq).await;
+    history.stored(seq).await;
     let token = token("bob");
     for method in METHODS {
         let closed = call(&history, method, Some(&token), "elsewhere", seq.get()).await;

@@ -2,12 +2,15 @@
 
 mod args;
 mod auth;
+mod place;
 #[cfg(test)]
 mod tests;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use anyhow::{Context as _, anyhow};
 use huddle_auth::Verifier;
 use huddle_service::telemetry::TelemetryConfig;
 use serde::{Deserialize, Serialize};
@@ -56,13 +59,36 @@ impl Default for AdminAddresses {
     }
 }
 
+/// A value that its type allows and its meaning does not.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub(crate) struct Mistake {
+    /// The setting, such as `log.replicas`, or its section where no single setting is to blame.
+    key: String,
+    problem: String,
+}
+
+impl Mistake {
+    /// Takes the setting from the first name in backticks that `problem` holds: `log.replicas`, or `replicas` alone.
+    fn in_section(section: &str, problem: &impl fmt::Display) -> Self {
+        let problem = problem.to_string();
+        let key = match problem.split('`').nth(1) {
+            Some(name) if name.starts_with(&format!("{section}.")) => return Self { key: name.to_owned(), problem },
+            Some(name) => format!("{section}.{name}"),
+            None => section.to_owned(),
+        };
+        Self { problem: format!("`{key}`: {problem}"), key }
+    }
+}
+
 impl Config {
     /// Checks what a type cannot say.
-    fn check(&self) -> anyhow::Result<()> {
-        self.log.validate().context("section `log`")?;
-        Verifier::new(self.auth.verifier_options()).context("section `auth`")?;
+    fn check(&self) -> Result<(), Mistake> {
+        self.log.validate().map_err(|error| Mistake::in_section("log", &error))?;
+        Verifier::new(self.auth.verifier_options()).map_err(|error| Mistake::in_section("auth", &error))?;
+        self.gateway.validate().map_err(|error| Mistake::in_section("gateway", &error))?;
         if self.store.max_connections == 0 {
-            return Err(anyhow!("`store.max_connections` is 0 and must be at least 1"));
+            return Err(Mistake::in_section("store", &"`store.max_connections` is 0 and must be at least 1"));
         }
         Ok(())
     }

@@ -118,11 +118,18 @@ pub(crate) async fn prepare_log(config: &Config, log: &Arc<dyn Log>, store: &Pos
 fn log_failure(config: &Config, error: LogError) -> Failure {
     match error {
         LogError::Unavailable { .. } => {
-            let advice = format!("check that nats-server runs and that `log.servers` names it ({:?})", config.log);
+            let servers: Vec<&str> = config.log.servers.iter().map(|server| without_credentials(server)).collect();
+            let advice =
+                format!("check that nats-server runs and that `log.servers` names it ({})", servers.join(", "));
             Failure::with_advice(error, advice)
         }
         LogError::Missing { .. } | LogError::Unsuitable { .. } => Failure::failed(error),
     }
+}
+
+/// The part of a server's address that may be shown.
+fn without_credentials(server: &str) -> &str {
+    server.rsplit_once('@').map_or(server, |(_, host)| host)
 }
 
 pub(crate) fn store_failure(error: StoreError) -> Failure {

@@ -1,14 +1,18 @@
 //! Where the configuration comes from: a file, the environment, flags.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
+use anyhow::anyhow;
 use clap::ValueEnum;
 use huddle_service::{
     config::{self, Override},
     telemetry::{self, Format, TelemetryConfig},
 };
 
-use super::{Config, SECRETS};
+use super::{Config, SECRETS, place};
 use crate::failure::Failure;
 
 /// Read when it exists and no other file is named.
@@ -90,11 +94,20 @@ impl ConfigArgs {
     pub(crate) fn load_for_service(&self) -> Result<Config, Failure> {
         let config = self.load()?;
         telemetry::init(&config.telemetry).map_err(Failure::usage)?;
-        config.check().map_err(|error| match self.file() {
-            Some(file) => Failure::usage(error.context(file.display().to_string())),
-            None => Failure::usage(error),
+        config.check().map_err(|mistake| match self.origin(&mistake.key) {
+            Some(origin) => Failure::usage(anyhow!("{origin}: {mistake}")),
+            None => Failure::usage(mistake),
         })?;
         Ok(config)
+    }
+
+    /// Where the setting `key` was given, the strongest source first; `None` when it has its default.
+    fn origin(&self, key: &str) -> Option<String> {
+        let flag = self.overrides().into_iter().rev().find(|setting| setting.key == key);
+        let variable = format!("HUDDLE_{}", key.replace('.', "__").to_ascii_uppercase());
+        flag.map(|setting| format!("flag {}", setting.flag))
+            .or_else(|| env::var_os(&variable).map(|_| format!("environment variable {variable}")))
+            .or_else(|| place::of(self.file()?, key))
     }
 
     /// Logging for commands that talk to people: nothing but warnings, unless the flags say otherwise.

@@ -110,11 +110,11 @@ fn a_value_out_of_bounds_names_its_section_and_key() {
         let setting = |key: &str, value: &str| Override { flag: "--set".into(), key: key.into(), value: value.into() };
         let secret = setting("auth.secret", "a secret of more than thirty-two bytes");
         let config: Config = config::load(None, Vec::new(), &[secret, setting(key, value)], &SECRETS).unwrap();
-        config.check().map_err(|error| format!("{error:#}"))
+        config.check().map_err(|mistake| mistake.to_string())
     };
     assert_eq!(check("log.replicas", "3"), Ok(()));
     let error = check("log.replicas", "2").unwrap_err();
-    assert!(error.contains("section `log`") && error.contains("`replicas`"), "{error}");
+    assert!(error.starts_with("`log.replicas`: "), "{error}");
     let error = check("auth.service_token", "short").unwrap_err();
     assert!(error.contains("`auth.service_token`") && !error.contains("short "), "{error}");
     assert!(check("store.max_connections", "0").unwrap_err().contains("store.max_connections"));

@@ -6,14 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::StreamExt as _;
 use huddle_auth::{Minter, Verifier, VerifierOptions};
 use huddle_devstack::{Durability, Nats, NatsOptions, Postgres, PostgresOptions, Tools};
 use huddle_domain::{ClientId, EventKind, NewEvent, Partition, Seq, TeamId, UserId};
-use huddle_log::{Condition, EntryContent, Log, StoredMark};
+use huddle_log::{Condition, Log as _};
 use huddle_log_nats::NatsLog;
-use huddle_service::config::Secret;
-use huddle_store::{Batch, BatchItem, PartitionStore};
+use huddle_persistence::Persistence;
+use huddle_service::{config::Secret, health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use huddle_store_postgres::PostgresStore;
 use tokio::{
     net::TcpStream,
@@ -32,8 +31,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) const SERVICE_TOKEN: &str = "a-service-token-of-more-than-32-bytes!";
 const SECRET: &str = "a-signing-secret-of-more-than-32-bytes";
 const PARTITION: Partition = Partition::new(0);
-/// Entries that are stored in one transaction at most.
-const BATCH_MAX: usize = 500;
 
 pub(crate) struct Backend {
     pub(crate) nats: Nats,
@@ -67,15 +64,17 @@ impl Backend {
         Self { nats, cable, log, store, _postgres: postgres }
     }
 
-    /// Moves everything from the log to the store, until the handle is dropped.
+    /// Runs persistence until the handle is dropped.
     pub(crate) fn keep_storing(&self) -> AbortOnDropHandle<()> {
-        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
-        AbortOnDropHandle::new(tokio::spawn(async move {
-            loop {
-                store_until_it_fails(&*log, &*store).await;
-                sleep(Duration::from_millis(50)).await;
-            }
-        }))
+        let persistence = Persistence::new(huddle_persistence::Parts {
+            config: huddle_persistence::Config::default(),
+            log: self.log.clone(),
+            store: self.store.clone(),
+            metrics: &Metrics::new(),
+            readiness: &Readiness::new(Shutdown::new()),
+        });
+        let run = persistence.run(Shutdown::new());
+        AbortOnDropHandle::new(tokio::spawn(async { run.await.unwrap() }))
     }
 
     /// Appends to the log; returns the position.
@@ -83,26 +82,6 @@ impl Backend {
         let pending = self.log.publish(event, Condition::None).await.unwrap();
         pending.await.unwrap().seq
     }
-}
-
-/// Reads on from the store's position: one owner, position and data in one transaction.
-async fn store_until_it_fails(log: &dyn Log, store: &dyn PartitionStore) -> Option<()> {
-    let mut writer = store.claim(PARTITION).await.ok()??;
-    let mut entries = log.read(PARTITION, writer.progress()).await.ok()?.ready_chunks(BATCH_MAX);
-    log.announce_stored(StoredMark { partition: PARTITION, seq: writer.progress() }).await.ok()?;
-    while let Some(chunk) = entries.next().await {
-        let mut batch = Batch::default();
-        for entry in chunk {
-            let entry = entry.ok()?;
-            batch.through = entry.seq;
-            if let EntryContent::Event(event) = entry.content {
-                batch.items.push(BatchItem::Event(event.at(entry.seq, Seq::ZERO, entry.time)));
-            }
-        }
-        let seq = writer.apply(batch).await.ok()?.through;
-        log.announce_stored(StoredMark { partition: PARTITION, seq }).await.ok()?;
-    }
-    None
 }
 
 fn auth() -> VerifierOptions {

@@ -38,6 +38,8 @@ impl Refusal {
             .unwrap_or(match status.code() {
                 // What the transport itself answers when the other side cannot be reached or is too slow.
                 Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => ErrorCode::Unavailable,
+                // What a server answers for the transport when too many calls are under way on the connection.
+                Code::ResourceExhausted => ErrorCode::Overloaded,
                 _ => ErrorCode::Internal,
             });
         match code {

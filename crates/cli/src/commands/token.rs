@@ -6,7 +6,10 @@ use huddle_auth::Minter;
 use huddle_domain::UserId;
 use huddle_service::config::duration;
 
-use crate::{config::ConfigArgs, failure::Failure};
+use crate::{
+    config::{AuthConfig, ConfigArgs},
+    failure::Failure,
+};
 
 /// Make a development token for a user.
 #[derive(Debug, clap::Args)]
@@ -42,10 +45,61 @@ pub(crate) fn run(args: &Args, config: &ConfigArgs) -> Result<(), Failure> {
     if args.service {
         println!("{SERVICE_HELP}");
     } else if let Some(user) = &args.user {
-        let config = config.load()?;
-        let minter = Minter::new(config.auth.verifier_options()).map_err(Failure::usage)?;
-        let token = minter.mint(user, args.name.as_deref(), args.ttl, SystemTime::now()).map_err(Failure::failed)?;
-        println!("{token}");
+        let auth = config.load()?.auth;
+        println!("{}", token_of(user, args, &auth, SystemTime::now())?);
     }
     Ok(())
+}
+
+fn token_of(user: &UserId, args: &Args, auth: &AuthConfig, now: SystemTime) -> Result<String, Failure> {
+    let minter = Minter::new(auth.verifier_options()).map_err(Failure::usage)?;
+    minter.mint(user, args.name.as_deref(), args.ttl, now).map_err(Failure::failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use huddle_auth::Verifier;
+    use huddle_service::config::Secret;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(line: &str) -> Result<Args, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.args)
+    }
+
+    #[test]
+    fn a_minted_token_is_what_the_services_accept() {
+        let auth = AuthConfig {
+            secret: Some(Secret::new("a secret of more than thirty-two bytes".to_owned())),
+            issuer: Some("huddle-tests".to_owned()),
+            audience: Some("chat".to_owned()),
+            ..AuthConfig::default()
+        };
+        let args = parsed("token --user alice --name Alice --ttl 2h").unwrap();
+        let now = SystemTime::now();
+        let token = token_of(args.user.as_ref().unwrap(), &args, &auth, now).unwrap();
+        let user = Verifier::new(auth.verifier_options()).unwrap().verify_user(&token, now).unwrap();
+        assert_eq!((user.user.as_str(), user.name.as_deref()), ("alice", Some("Alice")));
+        let ttl = user.expires_at.duration_since(now).unwrap();
+        assert!((Duration::from_secs(7_199)..=Duration::from_secs(7_200)).contains(&ttl), "{ttl:?}");
+    }
+
+    #[test]
+    fn a_token_needs_a_user_and_a_secret() {
+        assert!(parsed("token").is_err());
+        assert!(parsed("token --user a.b").is_err());
+        assert!(parsed("token --user alice --ttl 5").is_err());
+        assert!(parsed("token --service").is_ok());
+        let args = parsed("token --user alice").unwrap();
+        let user = args.user.clone().unwrap();
+        let failure = token_of(&user, &args, &AuthConfig::default(), SystemTime::now()).unwrap_err();
+        assert!(failure.to_string().contains("auth.secret"), "{failure}");
+    }
 }

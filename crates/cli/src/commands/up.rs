@@ -17,6 +17,9 @@ use crate::{
 /// How often it is looked whether a process has ended by itself.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
+/// A second signal within this time is the first one, passed on by a wrapper as well as by the terminal.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
+
 /// Run everything on this machine: NATS, Postgres, the four services, and a demo team.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -62,7 +65,10 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
     progress.say("stopping");
     let finished = tokio::select! {
         () = stack.stop() => true,
-        () = signals.next() => false,
+        heard = second_signal() => {
+            heard?;
+            false
+        }
     };
     if finished {
         progress.say("stopped");
@@ -71,6 +77,13 @@ pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> 
         stack.kill();
         outcome.and(Err(Failure::failed(anyhow!("killed everything after a second signal"))))
     }
+}
+
+async fn second_signal() -> Result<(), Failure> {
+    sleep(ONE_SIGNAL).await;
+    // These streams see what comes from now on.
+    Signals::new()?.next().await;
+    Ok(())
 }
 
 /// Brings the stack up and watches over it. Returns after a signal, or when something went wrong.

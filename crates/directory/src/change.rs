@@ -9,7 +9,7 @@ use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 use huddle_store::Team;
 use uuid::Uuid;
 
-use crate::{authorise, directory::Directory};
+use crate::{authorise, directory::Directory, turns::Turn};
 
 /// The sender of changes that are made with the service token: no user acts there. A user of this id would share the
 /// service's idempotency keys, so none should exist.
@@ -98,8 +98,7 @@ impl Directory {
             Verdict::InForce => Ok(Changed { seq: Seq::ZERO, stored: true }),
             Verdict::Publish => {
                 let team = event.team.clone();
-                let seq = self.publish(event, Condition::None, &call.deadline).await?;
-                drop(turn);
+                let seq = self.publish(turn, event, Condition::None, &call.deadline).await?;
                 Ok(self.changed(&team, seq, &call.deadline).await)
             }
         }
@@ -124,18 +123,29 @@ impl Directory {
         }
     }
 
-    /// Publishes `event` and waits for its position.
+    /// Publishes `event` and waits for its position. The turn lasts until the log has decided, even where the caller has
+    /// gone by then: the next change is judged by what became of this one.
     pub(crate) async fn publish(
         &self,
+        turn: Turn,
         event: NewEvent,
         condition: Condition,
         deadline: &Deadline,
     ) -> Result<Seq, CallError> {
-        let published = deadline.bound(async {
-            let pending = self.log.publish(event, condition).await.map_err(publish_error)?;
-            pending.await.map_err(publish_error)
+        let publish = async { self.log.publish(event, condition).await.map_err(publish_error) };
+        let pending = deadline.bound(publish).await?;
+        let decided = tokio::spawn(async move {
+            let outcome = pending.await;
+            drop(turn);
+            outcome
         });
-        Ok(published.await?.seq)
+        let decided = async {
+            match decided.await {
+                Ok(outcome) => outcome.map_err(publish_error),
+                Err(error) => Err(CallError::caused(ErrorCode::Internal, "something went wrong inside", error)),
+            }
+        };
+        Ok(deadline.bound(decided).await?.seq)
     }
 
     /// Waits, as long as the deadline allows, until the change at `seq` is stored.

@@ -52,8 +52,7 @@ async fn create(directory: &Directory, call: &Call, event: NewEvent) -> Result<C
     if call.deadline.bound(directory.teams.team(&team)).await?.is_some() {
         return Err(Refusal::new(ErrorCode::TeamExists, "there is, or was, a team of that id").into());
     }
-    let seq = directory.publish(event, Condition::FirstOfTeam, &call.deadline).await?;
-    drop(turn);
+    let seq = directory.publish(turn, event, Condition::FirstOfTeam, &call.deadline).await?;
     Ok(directory.changed(&team, seq, &call.deadline).await)
 }
 

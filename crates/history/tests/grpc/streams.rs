@@ -12,6 +12,7 @@ use huddle_proto::{
 };
 use tokio::net::TcpStream;
 use tonic::{Code, Streaming};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
     backend::{as_service, eventually, token, token_from, with},
@@ -211,11 +212,17 @@ async fn draining_ends_live_streams_so_that_they_are_taken_up_elsewhere() {
     let mut stream = stream(&history, 0).await;
     let mut seen = Seen::default();
     seen.read(&mut stream, |seen| !seen.caught_up.is_empty()).await;
+    let request = HealthCheckRequest { service: String::new() };
+    let mut health = HealthClient::new(history.channel.clone()).watch(request).await.unwrap().into_inner();
 
     history.shutdown.request();
     let status = seen.read_to_end(&mut stream).await;
     assert_eq!((status.code(), code(&status)), (Code::Unavailable, ErrorCode::Unavailable));
-    drop(stream);
+    let mut last_health = None;
+    while let Some(health) = bounded("the watch ends", health.message()).await.unwrap() {
+        last_health = Some(health.status());
+    }
+    assert_eq!(last_health, Some(ServingStatus::NotServing));
     bounded("the service ends", history.running).await.unwrap();
     assert!(TcpStream::connect(history.address).await.is_err());
 }

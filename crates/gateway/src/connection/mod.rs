@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     core::Core,
     protocol::{Delivery, Encoding, close_frame, server_frame},
-    worker::Subscription,
+    worker::{Awaited, Subscription},
 };
 pub(crate) use hello::token_refusal;
 pub(crate) use outbox::OutboxBody;
@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     identity: RefCell<Option<Identity>>,
     subscriptions: RefCell<HashMap<TeamId, Rc<Subscription>>>,
     sends_in_flight: Arc<Semaphore>,
+    /// Second receipts that are due, by team. Kept by the worker.
+    pub(crate) receipts: RefCell<HashMap<TeamId, Awaited>>,
     /// Woken when the connection has been closed from this side.
     closing: Notify,
 }
@@ -67,6 +69,7 @@ impl Connection {
             identity: RefCell::default(),
             subscriptions: RefCell::default(),
             sends_in_flight: Arc::new(Semaphore::new(SENDS_IN_FLIGHT_MAX as usize)),
+            receipts: RefCell::default(),
             closing: Notify::new(),
         }
     }

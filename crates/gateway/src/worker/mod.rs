@@ -23,7 +23,7 @@ use tokio::{sync::mpsc, time::sleep};
 use crate::{connection::Connection, core::Core, protocol::Delivery};
 pub(crate) use hub::{HeldEvents, Hub, Subscription};
 use receipts::Receipts;
-pub(crate) use receipts::promise;
+pub(crate) use receipts::{Awaited, promise};
 
 /// Messages that may wait for one worker. When it is full, feeds wait.
 const MESSAGES_MAX: usize = 4_096;

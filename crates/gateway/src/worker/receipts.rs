@@ -12,10 +12,14 @@ use huddle_proto::gateway::v1::{Stored, server_frame::Content};
 use super::Worker;
 use crate::connection::Connection;
 
+/// Receipts that one connection waits for in one team. Beyond it the latest one takes the place of the one before: a
+/// receipt covers every send up to its position, so nothing goes unreported while the store lags behind.
+const RECEIPTS_PER_TEAM_MAX: usize = 256;
+
 /// Accepted sends of this worker's connections that are not stored yet.
 pub(crate) struct Receipts {
-    // By partition, then by position. Bounded by the sends that the store is behind; a connection that closes leaves
-    // its entries, which hold no memory of it, until they are stored.
+    // By partition, then by position. Bounded per connection and team; a connection that closes leaves its entries,
+    // which keep nothing of it alive, until they are stored.
     waiting: Box<[RefCell<Positions>]>,
 }
 
@@ -27,6 +31,13 @@ struct Waiting {
     team: TeamId,
 }
 
+/// What one connection waits for in one team.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Awaited {
+    count: usize,
+    highest: Seq,
+}
+
 impl Receipts {
     pub(crate) fn new(partitions: Partitions) -> Self {
         Self { waiting: partitions.iter().map(|_| RefCell::default()).collect() }
@@ -34,10 +45,25 @@ impl Receipts {
 
     /// Notes that `connection` is to hear when the event of `team` at `seq` is stored.
     fn wait(&self, partition: Partition, seq: Seq, team: TeamId, connection: &Rc<Connection>) {
-        if let Some(waiting) = self.waiting.get(usize::from(partition.number())) {
-            let waits = Waiting { connection: Rc::downgrade(connection), team };
-            waiting.borrow_mut().entry(seq).or_default().push(waits);
+        let Some(waiting) = self.waiting.get(usize::from(partition.number())) else { return };
+        let mut waiting = waiting.borrow_mut();
+        let mut receipts = connection.receipts.borrow_mut();
+        let awaited = receipts.entry(team.clone()).or_default();
+        if awaited.count >= RECEIPTS_PER_TEAM_MAX {
+            if seq <= awaited.highest {
+                return;
+            }
+            if let Some(others) = waiting.get_mut(&awaited.highest) {
+                let before = others.len();
+                others.retain(|other| {
+                    other.team != team || !std::ptr::eq(other.connection.as_ptr(), Rc::as_ptr(connection))
+                });
+                awaited.count -= before - others.len();
+            }
         }
+        awaited.count += 1;
+        awaited.highest = awaited.highest.max(seq);
+        waiting.entry(seq).or_default().push(Waiting { connection: Rc::downgrade(connection), team });
     }
 
     fn release(&self, partition: Partition, stored: Seq) {
@@ -51,6 +77,14 @@ impl Receipts {
         let mut highest: HashMap<(*const Connection, TeamId), (Rc<Connection>, Seq)> = HashMap::new();
         for (seq, waiting) in released.into_iter().flat_map(|(seq, all)| all.into_iter().map(move |one| (seq, one))) {
             if let Some(connection) = waiting.connection.upgrade() {
+                let mut receipts = connection.receipts.borrow_mut();
+                if let Some(awaited) = receipts.get_mut(&waiting.team) {
+                    awaited.count -= 1;
+                    if awaited.count == 0 {
+                        receipts.remove(&waiting.team);
+                    }
+                }
+                drop(receipts);
                 highest.insert((Rc::as_ptr(&connection), waiting.team), (connection, seq));
             }
         }

@@ -14,13 +14,16 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    retry::{self, Cause, Miss, REQUEST_TIMEOUT, until_answered},
+    retry::{self, Cause, Limits, Miss, REQUEST_TIMEOUT, until_answered, until_answered_for},
 };
 
 /// How often the server is pinged; after two unanswered pings the connection is given up. A paused server is thus
 /// noticed in seconds: the default would take minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// How long one server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The client pauses before each server that it tries, for at most as long as [`retry::pause`] says.
+const CONNECT_PAUSE_ALLOWANCE: Duration = Duration::from_millis(600);
 /// Messages that wait in one subscription before further ones are dropped and the feed is marked as interrupted.
 const SUBSCRIPTION_CAPACITY: usize = 4_096;
 /// The oldest server with atomic batches.
@@ -61,6 +64,9 @@ impl Signals {
             Event::Disconnected => {
                 tracing::warn!("lost the connection to nats");
                 self.connection.send_modify(|count| *count += 1);
+                // Before anything comes over the next connection. Whoever asks for a position now is answered over that
+                // one, where the subscriptions are made first.
+                self.interrupt();
             }
             Event::SlowConsumer(_) => {
                 tracing::warn!("messages from nats were dropped: the reader is too slow");
@@ -78,7 +84,10 @@ impl Link {
     pub(crate) async fn open(config: &Config) -> Result<Self, LogError> {
         let servers = config.servers.iter().map(|server| parse_server(server)).collect::<Result<Vec<_>, _>>()?;
         let signals = Arc::new(Signals::new());
-        let client = until_answered("connecting to nats", || {
+        // One attempt goes through all servers.
+        let attempt = (CONNECT_TIMEOUT + CONNECT_PAUSE_ALLOWANCE) * u32::try_from(servers.len()).unwrap_or(u32::MAX);
+        let limits = Limits { attempt, ..Limits::default() };
+        let client = until_answered_for("connecting to nats", limits, || {
             let (servers, signals) = (servers.clone(), Arc::clone(&signals));
             async move { options(signals).connect(servers).await.map_err(|error| refusal(&error)) }
         })

@@ -14,13 +14,21 @@ use huddle_proto::decode_new_event;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{connect::Link, retry::Cause, subject, watchman};
+use crate::{
+    connect::Link,
+    retry::{Cause, Limits, REQUEST_TIMEOUT},
+    subject, watchman,
+};
 
 struct Feed {
     team: TeamId,
     messages: Subscriber,
     interruption: watch::Receiver<u64>,
     closed: CancellationToken,
+    /// The position of the last event given out.
+    last: Option<Seq>,
+    /// An event that follows a hole: it comes after the mark.
+    held: Option<Event>,
 }
 
 /// Subscribes and waits until the partition's leader knows of the subscription; see [`huddle_log::Log::subscribe`].
@@ -31,30 +39,43 @@ pub(crate) async fn subscribe(
     closed: CancellationToken,
 ) -> Result<LiveFeed, LogError> {
     let interruption = link.signals.interruption.subscribe();
-    let messages =
-        tokio::time::timeout(crate::retry::REQUEST_TIMEOUT, link.client.subscribe(subject::live(partition, team)))
-            .await
-            .map_err(|error| Cause::of(&error).unavailable("subscribing to a team"))?
-            .map_err(|error| Cause::of(&error).unavailable("subscribing to a team"))?;
-    watchman::reach_leader(link, partition).await?;
-    let feed = Feed { team: team.clone(), messages, interruption, closed };
+    let messages = tokio::time::timeout(REQUEST_TIMEOUT, link.client.subscribe(subject::live(partition, team)))
+        .await
+        .map_err(|error| Cause::of(&error).unavailable("subscribing to a team"))?
+        .map_err(|error| Cause::of(&error).unavailable("subscribing to a team"))?;
+    watchman::reach_leader(link, partition, Limits::default()).await?;
+    let feed = Feed { team: team.clone(), messages, interruption, closed, last: None, held: None };
     Ok(stream::unfold(feed, |mut feed| async move { feed.next().await.map(|item| (item, feed)) }).boxed())
 }
 
 impl Feed {
     async fn next(&mut self) -> Option<LiveItem> {
+        if let Some(event) = self.held.take() {
+            return Some(self.give(event));
+        }
         loop {
-            tokio::select! {
+            let message = tokio::select! {
                 biased;
                 () = self.closed.cancelled() => return None,
                 changed = self.interruption.changed() => return changed.ok().map(|()| LiveItem::Interrupted),
-                message = self.messages.next() => match event(&self.team, &message?) {
-                    Ok(event) => return Some(LiveItem::Event(Arc::new(event))),
-                    // The hole shows in the next event's `prev_seq`.
-                    Err(reason) => tracing::warn!(team = %self.team, reason, "unreadable event on the live feed"),
-                },
+                message = self.messages.next() => message?,
+            };
+            match event(&self.team, &message) {
+                // A hole that nothing else has told of.
+                Ok(event) if self.last.is_some_and(|last| event.prev_seq > last) => {
+                    self.held = Some(event);
+                    return Some(LiveItem::Interrupted);
+                }
+                Ok(event) => return Some(self.give(event)),
+                // The hole shows in the next event's `prev_seq`.
+                Err(reason) => tracing::warn!(team = %self.team, reason, "unreadable event on the live feed"),
             }
         }
+    }
+
+    fn give(&mut self, event: Event) -> LiveItem {
+        self.last = self.last.max(Some(event.seq));
+        LiveItem::Event(Arc::new(event))
     }
 }
 

@@ -18,14 +18,14 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use huddle_domain::{Partition, Seq, TeamId};
 use huddle_log::{Entry, EntryContent, LogError, Reader};
 use huddle_proto::decode_new_event;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connect::Link,
     live::unix_millis,
-    retry::{Cause, Miss, until_answered},
-    subject,
+    retry::{Cause, Miss, pause, until_answered},
+    stream as stream_settings, subject,
 };
 
 /// Messages asked for at once; the next are asked for when half have come.
@@ -36,6 +36,10 @@ const PULL_EXPIRES: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Silence after which the consumer is taken for dead: two heartbeats, and something for the way.
 const SILENCE_MAX: Duration = Duration::from_millis(2_500);
+/// How often a reader to which nothing comes looks whether there is nothing.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Consumers in a row that are of no use before reading is given up.
+const FRUITLESS_CONSUMERS_MAX: u32 = 4;
 /// How long the server keeps a consumer that nobody asks.
 const CONSUMER_KEPT: Duration = Duration::from_secs(10);
 const CONTEXT: &str = "reading a partition";
@@ -48,7 +52,15 @@ pub(crate) async fn read(
     closed: CancellationToken,
 ) -> Result<Reader, LogError> {
     let consumer = Consumer::create(&link, partition, after).await?;
-    let state = State { link, partition, position: after, consumer: Some(consumer), closed };
+    let state = State {
+        link,
+        partition,
+        position: after,
+        consumer: Some(consumer),
+        fruitless: 0,
+        last_looked_up: None,
+        closed,
+    };
     Ok(stream::unfold(Some(state), |state| async move {
         let mut state = state?;
         match state.next().await? {
@@ -65,6 +77,10 @@ struct State {
     /// The position of the last entry given out.
     position: Seq,
     consumer: Option<Consumer>,
+    /// Consumers in a row that were of no use.
+    fruitless: u32,
+    /// Where the partition ended when that was last looked up.
+    last_looked_up: Option<Seq>,
     closed: CancellationToken,
 }
 
@@ -83,21 +99,47 @@ impl State {
                 Some(consumer) => consumer,
                 none => none.insert(Consumer::create(&self.link, self.partition, self.position).await?),
             };
-            match consumer.next().await {
-                Ok(message) => match entry(&message) {
+            let failure = match timeout(LOOK_INTERVAL, consumer.next()).await {
+                Ok(Ok(message)) => match entry(&message) {
                     Ok(entry) if entry.seq > self.position => {
                         self.position = entry.seq;
+                        self.fruitless = 0;
                         return Ok(entry);
                     }
-                    Ok(_) => {}
+                    Ok(_) => continue,
                     Err(cause) => return Err(cause.unavailable(CONTEXT)),
                 },
-                Err(cause) => {
-                    tracing::debug!(partition = %self.partition, %cause, "reading the partition with a new consumer");
-                    self.consumer = None;
+                Ok(Err(cause)) => {
+                    if consumer.is_alive {
+                        self.fruitless = 0;
+                    }
+                    cause
                 }
+                Err(_) if self.is_behind_since_last_look().await => {
+                    Cause::new("the consumer withholds what the partition has")
+                }
+                Err(_) => continue,
+            };
+            self.fruitless += 1;
+            if self.fruitless >= FRUITLESS_CONSUMERS_MAX {
+                return Err(failure.unavailable(CONTEXT));
             }
+            tracing::debug!(partition = %self.partition, cause = %failure, "reading the partition with a new consumer");
+            self.consumer = None;
+            sleep(pause(self.fruitless)).await;
         }
+    }
+
+    /// Looks how far the partition goes, and says whether something that was there at the last look has not come yet. A
+    /// consumer can stand on a server that lags behind, and send heartbeats for as long as it does.
+    async fn is_behind_since_last_look(&mut self) -> bool {
+        let is_behind = self.last_looked_up.is_some_and(|last| last > self.position);
+        let looked_up = timeout(SILENCE_MAX, stream_settings::find(&self.link, self.partition)).await;
+        self.last_looked_up = match looked_up {
+            Ok(Ok(Some(info))) => Some(Seq::new(info.state.last_sequence)),
+            _ => None,
+        };
+        is_behind
     }
 }
 
@@ -108,6 +150,8 @@ struct Consumer {
     messages: Subscriber,
     /// Messages that were asked for and have not come, one number per request, oldest first.
     outstanding: VecDeque<usize>,
+    /// Whether anything good has come from it.
+    is_alive: bool,
 }
 
 impl Consumer {
@@ -138,7 +182,14 @@ impl Consumer {
             let inbox = link.client.new_inbox();
             let messages =
                 link.client.subscribe(inbox.clone()).await.map_err(|error| Miss::Retry(Cause::of(&error)))?;
-            Ok(Self { context: link.jetstream.clone(), pull, inbox, messages, outstanding: VecDeque::new() })
+            Ok(Self {
+                context: link.jetstream.clone(),
+                pull,
+                inbox,
+                messages,
+                outstanding: VecDeque::new(),
+                is_alive: false,
+            })
         })
         .await
     }
@@ -157,10 +208,11 @@ impl Consumer {
             let message = message.ok_or_else(|| Cause::new("the connection is closed"))?;
             match message.status {
                 None | Some(StatusCode::OK) => {
+                    self.is_alive = true;
                     self.count();
                     return Ok(jetstream::Message { message, context: self.context.clone() });
                 }
-                Some(StatusCode::IDLE_HEARTBEAT) => {}
+                Some(StatusCode::IDLE_HEARTBEAT) => self.is_alive = true,
                 // The oldest request has ended with messages to spare, or for want of any.
                 Some(StatusCode::TIMEOUT | StatusCode::NOT_FOUND) => {
                     self.outstanding.pop_front();

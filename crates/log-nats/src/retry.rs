@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long one request waits for its reply. A paused server is not worth more; the next attempt may find another.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a question is repeated: longer than a leader election takes after its leader was killed (measured: 7 s).
-pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(12);
+const ANSWER_PATIENCE: Duration = Duration::from_secs(12);
 /// The client queues requests while it has no connection, and its own time-out does not cover that wait.
 const QUEUEING_ALLOWANCE: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -68,22 +68,37 @@ pub(crate) async fn until_answered<T, F>(context: &'static str, ask: impl FnMut(
 where
     F: Future<Output = Result<T, Miss>>,
 {
-    until_answered_for(context, ANSWER_PATIENCE, ask).await
+    until_answered_for(context, Limits::default(), ask).await
 }
 
-/// Asks until there is an answer, for at most `patience`.
+/// How long a question is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) patience: Duration,
+    /// Each time.
+    pub(crate) attempt: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { patience: ANSWER_PATIENCE, attempt: REQUEST_TIMEOUT + QUEUEING_ALLOWANCE }
+    }
+}
+
+/// Asks until there is an answer, within `limits`.
 pub(crate) async fn until_answered_for<T, F>(
     context: &'static str,
-    patience: Duration,
+    limits: Limits,
     mut ask: impl FnMut() -> F,
 ) -> Result<T, LogError>
 where
     F: Future<Output = Result<T, Miss>>,
 {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + limits.patience;
     let mut attempt = 0;
     loop {
-        let cause = match timeout(REQUEST_TIMEOUT + QUEUEING_ALLOWANCE, ask()).await {
+        let cause = match timeout(limits.attempt, ask()).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(Miss::Final(error))) => return Err(error),
             Ok(Err(Miss::Retry(cause))) => cause,

@@ -40,9 +40,9 @@ pub(crate) fn last_token(subject: &str) -> &str {
     subject.rsplit_once('.').map_or(subject, |(_, token)| token)
 }
 
-/// Whether a leader advisory is about one of our streams.
-pub(crate) fn is_our_stream(advisory_subject: &str) -> bool {
-    last_token(advisory_subject).starts_with(STREAM_PREFIX)
+/// The partition of a stream's name; `None` when the stream is not ours.
+pub(crate) fn partition_of_stream(name: &str) -> Option<Partition> {
+    name.strip_prefix(STREAM_PREFIX)?.parse().ok().map(Partition::new)
 }
 
 /// The idempotency key of an event within its stream.

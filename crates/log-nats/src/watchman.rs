@@ -1,8 +1,8 @@
-//! Watches for occasions on which live messages may have been missed, and marks every feed when one has passed: a
-//! connection that was lost and made again, and a leader that was replaced. A leader that dies may have committed events
-//! that nobody republishes.
+//! Watches for occasions on which live messages may have been missed, and marks every feed: a leader that was replaced,
+//! for one that dies may have committed events that nobody republishes; and a connection that was made again to a
+//! cluster, where subscriptions take their time to reach the leaders. (A lost connection has marked the feeds already.)
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
 use async_nats::{
     HeaderMap, Request,
@@ -18,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connect::Link,
     publisher::Reply,
-    retry::{Cause, Miss, REQUEST_TIMEOUT, until_answered},
+    retry::{Cause, Limits, Miss, REQUEST_TIMEOUT, until_answered_for},
     stream as settings, subject,
 };
 
 /// Partitions that are asked at once after a reconnect.
 const PROBES_AT_ONCE: usize = 16;
+/// How long the leaders are tried before the feeds are marked without them.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
 /// Pause after a subscription to the servers' advisories has failed.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
 /// A token that no team can have: its subject belongs to the stream, and nobody listens to what it would republish.
@@ -34,9 +36,9 @@ const NO_STREAM: &str = "HUDDLE_PROBE";
 /// Returns when the leader of `partition` has answered a request that was sent after everything that this client sent
 /// before: subscriptions included, which travel to the leader's server on the same way. (Requests to the JetStream API
 /// travel on another way and prove less.) The request is a publish that the leader refuses, for it names another stream.
-pub(crate) async fn reach_leader(link: &Link, partition: Partition) -> Result<(), LogError> {
+pub(crate) async fn reach_leader(link: &Link, partition: Partition, limits: Limits) -> Result<(), LogError> {
     let subject = format!("huddle.log.{partition}.{PROBE_TOKEN}");
-    until_answered("reaching the leader of a partition", || async {
+    until_answered_for("reaching the leader of a partition", limits, || async {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, NO_STREAM.parse::<HeaderValue>().unwrap_or_default());
         let request = Request::new().headers(headers).timeout(Some(REQUEST_TIMEOUT));
@@ -70,18 +72,21 @@ pub(crate) async fn run(link: Arc<Link>, partitions: Partitions, closed: Cancell
                 if changed.is_err() {
                     return;
                 }
-                if link.client.connection_state() == State::Connected {
-                    reach_leaders(&link, partitions).await;
+                let is_cluster = link.client.try_server_info().is_some_and(|info| info.cluster.is_some());
+                if is_cluster && link.client.connection_state() == State::Connected {
+                    reach_leaders(&link, partitions.iter()).await;
                     link.signals.interrupt();
                 }
             }
             advisory = next(advisories.as_mut()) => match advisory {
-                Some(advisory) if subject::is_our_stream(&advisory.subject) => {
-                    tracing::info!(stream = subject::last_token(&advisory.subject), "a partition has a new leader");
-                    reach_leaders(&link, partitions).await;
-                    link.signals.interrupt();
+                Some(advisory) => {
+                    if let Some(partition) = subject::partition_of_stream(subject::last_token(&advisory.subject)) {
+                        tracing::info!(%partition, "a partition has a new leader");
+                        link.signals.interrupt();
+                        reach_leaders(&link, iter::once(partition)).await;
+                        link.signals.interrupt();
+                    }
                 }
-                Some(_) => {}
                 None => advisories = None,
             },
         }
@@ -96,12 +101,13 @@ async fn next(advisories: Option<&mut async_nats::Subscriber>) -> Option<async_n
     None
 }
 
-/// Reaches every leader that can be reached in a bounded time. For those that cannot, the feeds are marked all the same,
-/// and again when they have a leader.
-async fn reach_leaders(link: &Link, partitions: Partitions) {
-    stream::iter(partitions.iter())
+/// Reaches every leader that can be reached soon. For those that cannot, the feeds are marked all the same, and again
+/// when they have a leader.
+async fn reach_leaders(link: &Link, partitions: impl Iterator<Item = Partition> + Send) {
+    let limits = Limits { patience: PROBE_PATIENCE, ..Limits::default() };
+    stream::iter(partitions)
         .for_each_concurrent(PROBES_AT_ONCE, |partition| async move {
-            if let Err(error) = reach_leader(link, partition).await {
+            if let Err(error) = reach_leader(link, partition, limits).await {
                 tracing::warn!(%partition, error = &error as &dyn std::error::Error, "partition not reached");
             }
         })

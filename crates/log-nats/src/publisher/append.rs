@@ -70,9 +70,12 @@ impl Appender {
         let mut attempt = 0;
         loop {
             let failure = match self.attempt(slots).await {
-                Ok(Reply::Ack { last, duplicate: false }) => return Appended::Stored { last },
-                Ok(Reply::Ack { last, duplicate: true }) => return Appended::Duplicate { seq: last },
-                Ok(Reply::Unreadable) => {
+                Ok(Reply::Ack { last, duplicate: true, .. }) => return Appended::Duplicate { seq: last },
+                // A batch's positions follow from its last one only when the server took it as a batch.
+                Ok(Reply::Ack { last, count, .. }) if slots.len() == 1 || count == Some(slots.len() as u64) => {
+                    return Appended::Stored { last };
+                }
+                Ok(Reply::Ack { .. } | Reply::Unreadable) => {
                     Failure { cause: Cause::new("unreadable reply"), in_doubt: true, no_responders: false }
                 }
                 Ok(Reply::Error { code, err_code, description }) => {

@@ -10,7 +10,12 @@ use crate::retry::Cause;
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// Stored up to `last`, or there already.
-    Ack { last: Seq, duplicate: bool },
+    Ack {
+        last: Seq,
+        duplicate: bool,
+        /// Events of the batch; `None` when the server took the publish for a plain one.
+        count: Option<u64>,
+    },
     /// Not stored.
     Error { code: u64, err_code: ErrorCode, description: String },
     /// Neither, as far as this version can tell.
@@ -23,6 +28,7 @@ struct Wire {
     seq: u64,
     #[serde(default)]
     duplicate: bool,
+    count: Option<u64>,
     error: Option<WireError>,
 }
 
@@ -56,7 +62,9 @@ impl Reply {
             Ok(Wire { error: Some(WireError { code, err_code, description }), .. }) => {
                 Self::Error { code, err_code, description }
             }
-            Ok(Wire { seq, duplicate, error: None }) if seq > 0 => Self::Ack { last: Seq::new(seq), duplicate },
+            Ok(Wire { seq, duplicate, count, error: None }) if seq > 0 => {
+                Self::Ack { last: Seq::new(seq), duplicate, count }
+            }
             Ok(_) | Err(_) => Self::Unreadable,
         }
     }
@@ -104,7 +112,7 @@ mod tests {
         let reply = |text: &str| Reply::parse(text.as_bytes());
         assert!(matches!(
             reply(r#"{"stream":"S","seq":7,"batch":"B","count":2}"#),
-            Reply::Ack { last, duplicate: false } if last == Seq::new(7)
+            Reply::Ack { last, duplicate: false, count: Some(2) } if last == Seq::new(7)
         ));
         assert!(matches!(reply(r#"{"stream":"S","seq":7,"duplicate": true}"#), Reply::Ack { duplicate: true, .. }));
         assert!(matches!(

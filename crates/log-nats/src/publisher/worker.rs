@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     connect::Link,
-    retry::{Cause, Miss, until_answered_for},
+    retry::{Cause, Limits, Miss, until_answered_for},
     subject,
 };
 
@@ -191,7 +191,8 @@ impl Worker {
 
     /// Asks the leader for one message: its position and, if it can be read, its event.
     async fn ask(&self, question: Question) -> Result<Option<(Seq, Option<NewEvent>)>, Cause> {
-        let answer = until_answered_for("looking at an event", LOOK_PATIENCE, || async {
+        let limits = Limits { patience: LOOK_PATIENCE, ..Limits::default() };
+        let answer = until_answered_for("looking at an event", limits, || async {
             let stream = self
                 .link
                 .jetstream

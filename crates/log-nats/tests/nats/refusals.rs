@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::stream;
+use futures_util::StreamExt as _;
 use huddle_devstack::{NatsOptions, NatsRelease, free_port};
 use huddle_domain::{ClientId, EventKind, NewEvent, Partition, Partitions, Seq, TeamId, UserId};
 use huddle_log::{Condition, Log, LogError, PublishError};
@@ -175,7 +176,6 @@ async fn a_full_log_refuses_and_forgets_nothing() {
 
 #[tokio::test]
 async fn a_reader_of_a_deleted_stream_is_told() {
-    use futures_util::StreamExt as _;
     let served = one_node().await;
     let log = served.log().await;
     log.prepare(PARTITION, Seq::ZERO).await.unwrap();

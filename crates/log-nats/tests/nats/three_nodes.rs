@@ -1,13 +1,19 @@
 //! The core of the log's guarantees on a cluster of three NATS servers, where it is the leader that is killed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use huddle_devstack::NatsOptions;
-use huddle_domain::{Partitions, TeamId};
-use huddle_log::{Log, conformance::Fixture};
+use huddle_domain::{ClientId, EventKind, NewEvent, Partition, Partitions, Seq, TeamId, UserId};
+use huddle_log::{Condition, Log, PublishError, conformance::Fixture};
+use huddle_log_nats::NatsLog;
+use tokio::time::timeout;
 
 use crate::support::Served;
+
+const PARTITION: Partition = Partition::new(0);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 struct ThreeNodes(Served);
 
@@ -46,4 +52,41 @@ huddle_log::log_conformance! { ThreeNodes;
     nothing_is_missed_between_subscribing_and_asking_for_the_last_seq
     preparing_twice_and_at_once_is_harmless
     repeats_among_others_append_once
+}
+
+/// A paused leader is worse than a dead one: its connections stay open and silent.
+#[tokio::test]
+async fn events_of_a_paused_leader_are_neither_lost_nor_doubled() {
+    let served = Served::start(NatsOptions::cluster(), Partitions::ONE).await;
+    let log = served.log().await;
+    log.prepare(PARTITION, Seq::ZERO).await.unwrap();
+    let leader = served.leader_after(None).await;
+    served.nats.lock().await.node(leader).pause().unwrap();
+    let mut positions = Vec::new();
+    for number in 0..20 {
+        positions.push(timeout(PATIENCE, publish_until_settled(&log, number)).await.unwrap());
+    }
+    served.nats.lock().await.node(leader).resume().unwrap();
+    positions.push(timeout(PATIENCE, publish_until_settled(&log, 20)).await.unwrap());
+    let mut reader = log.read(PARTITION, Seq::ZERO).await.unwrap();
+    for position in positions {
+        let entry = timeout(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(entry.seq, position);
+    }
+}
+
+async fn publish_until_settled(log: &NatsLog, number: u32) -> Seq {
+    loop {
+        let event = NewEvent {
+            team: TeamId::parse("a").unwrap(),
+            sender: UserId::parse("ann").unwrap(),
+            client_id: ClientId::parse(&number.to_string()).unwrap(),
+            kind: EventKind::TeamArchived,
+        };
+        match log.publish(event, Condition::None).await.unwrap().await {
+            Ok(published) => return published.seq,
+            Err(PublishError::Unavailable { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

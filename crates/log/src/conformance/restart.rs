@@ -36,7 +36,10 @@ async fn publish_over_a_kill<F: Fixture>(fixture: &F, log: &Arc<dyn Log>) -> Has
         }
         rest
     };
-    let ((), rest) = within("the rest", async { tokio::join!(fixture.kill_and_restart(), rest) }).await;
+    let ((), rest) = tokio::join!(
+        within("kill and restart", fixture.kill_and_restart()),
+        within("all events published over an abrupt end", rest)
+    );
     positions.extend(rest);
     positions
 }
@@ -52,7 +55,7 @@ pub async fn an_abrupt_end_loses_and_doubles_nothing<F: Fixture>() {
             let after = entries.last().map_or(Seq::ZERO, |(seq, _)| *seq);
             let Ok(mut reader) = other.read(PARTITION, after).await else { continue };
             while entries.len() < EVENTS {
-                match reader.next().await {
+                match within("an entry or an error", reader.next()).await {
                     Some(Ok(entry)) => entries.push((entry.seq, event_of(entry))),
                     Some(Err(error)) => {
                         assert!(error.is_retryable(), "{error}");
@@ -64,8 +67,7 @@ pub async fn an_abrupt_end_loses_and_doubles_nothing<F: Fixture>() {
         }
         entries
     };
-    let (positions, entries) =
-        within("reading", async { tokio::join!(publish_over_a_kill(&fixture, &log), reading) }).await;
+    let (positions, entries) = tokio::join!(publish_over_a_kill(&fixture, &log), reading);
     assert_eq!(positions.len(), EVENTS);
     assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0));
     let by_key: HashMap<_, _> =

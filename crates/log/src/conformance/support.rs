@@ -10,7 +10,7 @@ use super::Fixture;
 use crate::{Condition, Entry, EntryContent, LiveFeed, LiveItem, Log, PublishError, Published, Reader};
 
 /// No wait of a test is longer; what a restarted or newly elected log needs is well within it.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))

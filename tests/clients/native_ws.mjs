@@ -181,8 +181,8 @@ function report() {
       console.log(word);
     }
   };
-  if (!told.has("caught_up")) tell("caught_up", (member) => member.isCaughtUp());
-  else tell("done", (member) => member.isDone());
+  tell("caught_up", (member) => member.isCaughtUp());
+  if (told.has("caught_up")) tell("done", (member) => member.isDone());
 }
 
 async function stop() {

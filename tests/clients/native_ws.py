@@ -189,9 +189,8 @@ async def main():
             print(word, flush=True)
 
     def report():
-        if "caught_up" not in told:
-            tell("caught_up", Member.is_caught_up)
-        else:
+        tell("caught_up", Member.is_caught_up)
+        if "caught_up" in told:
             tell("done", Member.is_done)
 
     with open(plan["record"], "w", encoding="utf-8") as record:

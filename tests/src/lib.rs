@@ -9,16 +9,18 @@ mod binary;
 mod check;
 mod clients;
 mod cluster;
+pub mod forged;
 mod grpc;
 pub mod http;
 mod log_state;
 mod metrics;
+pub mod raw_ws;
 mod service;
 mod sql;
 mod wait;
 
 pub use binary::huddle;
-pub use check::{StoredEvent, assert_receipts, assert_whole};
+pub use check::{StoredEvent, assert_chained, assert_receipts, assert_whole};
 pub use clients::{
     Accepted, ClientKind, Clients, ConnectionPlan, Content, Entry, EventSeen, Record, SendPlan, SubscriptionPlan,
 };

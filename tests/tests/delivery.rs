@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use huddle_devstack::Tools;
 use huddle_tests::{
     ClientKind, Clients, Cluster, ClusterOptions, ConnectionPlan, SERVICE_TOKEN, SendPlan, StoredEvent,
-    SubscriptionPlan, assert_receipts, assert_whole,
+    SubscriptionPlan, assert_chained, assert_receipts, assert_whole,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 const TEAMS: usize = 20;
 const MEMBERS: usize = 10;
 const SENDS_PER_MEMBER: usize = 50;
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const TRAFFIC_TIMEOUT: Duration = Duration::from_secs(150);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Small, so that reading a team takes many pages.
@@ -72,6 +72,7 @@ async fn every_member_receives_every_event_exactly_once_in_one_order_whatever_th
             assert_eq!(record.connections(), 1, "{} was sent away", record.connection);
             assert_eq!(record.caught_up(team).len(), 1, "{}", record.connection);
             assert_whole(record, team, 0, &stored[team]);
+            assert_chained(record, team, &stored[team]);
             assert_receipts(record, plan, user, &stored);
         }
     }

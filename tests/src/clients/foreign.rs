@@ -23,8 +23,8 @@ use tokio::{
 
 use super::{ClientKind, ConnectionPlan, Entry, Record, record::Line};
 
-/// Bytes of what a client said before it failed that an error quotes.
-const QUOTED_BYTES: usize = 4_000;
+/// What an error quotes of what clients said, and of what they received.
+const QUOTED_CHARACTERS: usize = 2_000;
 
 #[derive(Debug)]
 pub(super) struct ForeignClients {
@@ -35,6 +35,7 @@ pub(super) struct ForeignClients {
     process: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
+    heard: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -56,7 +57,7 @@ impl ForeignClients {
         let output = BufReader::new(process.stdout.take().context("no standard output")?).lines();
         let names = plans.iter().map(|plan| plan.name.clone()).collect();
         let plan = serde_json::to_string(&Plan { record: &record, connections: &plans })?;
-        let mut clients = Self { kind, names, record, errors, process, input, output };
+        let mut clients = Self { kind, names, record, errors, process, input, output, heard: Vec::new() };
         clients.say(&plan).await?;
         Ok(clients)
     }
@@ -66,9 +67,16 @@ impl ForeignClients {
         said.with_context(|| self.problem("do not listen"))
     }
 
-    pub(super) async fn expect(&mut self, word: &str, bound: Duration) -> Result<()> {
+    /// Waits until the clients have said `word`.
+    pub(super) async fn expect(&mut self, word: &'static str, bound: Duration) -> Result<()> {
+        if self.heard.contains(&word) {
+            return Ok(());
+        }
         match timeout(bound, self.output.next_line()).await {
-            Ok(Ok(Some(line))) if line == word => Ok(()),
+            Ok(Ok(Some(line))) if line == word => {
+                self.heard.push(word);
+                Ok(())
+            }
             Ok(Ok(Some(line))) => bail!(self.problem(&format!("said {line:?} instead of {word:?}"))),
             Ok(Ok(None)) => bail!(self.problem(&format!("ended before they said {word:?}"))),
             Ok(Err(error)) => Err(error.into()),
@@ -93,10 +101,15 @@ impl ForeignClients {
     }
 
     fn problem(&self, what: &str) -> String {
-        let said = fs::read_to_string(&self.errors).unwrap_or_default();
-        let start = said.char_indices().rev().nth(QUOTED_BYTES).map_or(0, |(index, _)| index);
-        format!("the {:?} clients {what}; they said:\n{}", self.kind, &said[start..])
+        let (said, received) = (end_of(&self.errors), end_of(&self.record));
+        format!("the {:?} clients {what}; they said:\n{said}\nand received:\n{received}", self.kind)
     }
+}
+
+fn end_of(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let start = text.char_indices().rev().nth(QUOTED_CHARACTERS).map_or(0, |(index, _)| index);
+    text[start..].to_owned()
 }
 
 fn command(kind: ClientKind) -> Result<Command> {

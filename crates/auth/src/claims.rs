@@ -75,5 +75,8 @@ fn user(claims: &Claims, claim: &str) -> Result<UserId, TokenError> {
         Some(Value::Number(id)) if id.is_i64() || id.is_u64() => id.to_string(),
         Some(_) => return Err(TokenError::UserType),
     };
+    if id == UserId::SERVICE {
+        return Err(TokenError::ReservedUser);
+    }
     UserId::parse(&id).map_err(TokenError::UserId)
 }

@@ -51,6 +51,9 @@ pub enum TokenError {
     /// The user's id is not one.
     #[error("the token's user id is not valid: {0}")]
     UserId(#[source] IdError),
+    /// The user's id is the one under which services act.
+    #[error("the token's user id is reserved")]
+    ReservedUser,
     /// No key for user tokens is configured.
     #[error("user tokens are not accepted here")]
     NotAccepted,

@@ -11,10 +11,6 @@ use uuid::Uuid;
 
 use crate::{authorise, directory::Directory, turns::Turn};
 
-/// The sender of changes that are made with the service token: no user acts there. A user of this id would share the
-/// service's idempotency keys, so none should exist.
-pub const SERVICE_SENDER: &str = "service";
-
 /// A change that a caller asks for.
 pub(crate) struct Change {
     pub(crate) team: TeamId,
@@ -179,7 +175,7 @@ pub(crate) fn client_id_or_new(text: &str) -> Result<ClientId, Refusal> {
 }
 
 fn service_sender() -> Result<UserId, CallError> {
-    UserId::parse(SERVICE_SENDER)
+    UserId::parse(UserId::SERVICE)
         .map_err(|error| CallError::caused(ErrorCode::Internal, "the service has no sender", error))
 }
 

@@ -29,7 +29,6 @@ mod server;
 mod service;
 mod turns;
 
-pub use change::SERVICE_SENDER;
 pub use config::Config;
 pub use huddle_grpc::{BindError, ServeError};
 pub use server::{Parts, Server, StartError};

@@ -95,6 +95,12 @@ id! {
     /// Names a user.
     UserId
 }
+
+impl UserId {
+    /// The id under which services act when no user does. No token names it, so that no user shares its idempotency
+    /// keys.
+    pub const SERVICE: &str = "service";
+}
 id! {
     /// Names one send of one user in one team; a retry carries the same one.
     ClientId

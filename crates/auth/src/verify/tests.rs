@@ -252,6 +252,7 @@ fn the_user_id_must_be_an_id() {
         (json!({"sub": "*"}), TokenError::UserId(IdError::BadCharacter)),
         (json!({"sub": "7\r\nNats-Rollup: all"}), TokenError::UserId(IdError::BadCharacter)),
         (json!({"sub": "x".repeat(65)}), TokenError::UserId(IdError::TooLong)),
+        (json!({"sub": "service"}), TokenError::ReservedUser),
         (json!({"sub": 7.5}), TokenError::UserType),
         (json!({"sub": true}), TokenError::UserType),
         (json!({"sub": ["7"]}), TokenError::UserType),

@@ -1,7 +1,8 @@
 //! The life of a connection: reads frames until either side closes, and keeps its deadlines.
 
-use std::{rc::Rc, time::Duration};
+use std::{error::Error, rc::Rc, time::Duration};
 
+use actix_web::error::PayloadError;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
 use huddle_domain::{ClientId, IdError, TeamId};
 use huddle_proto::{
@@ -82,6 +83,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, mut fr
             }
         }
     }
+    // A client that has only stopped to send would else keep its socket: nothing more would ever end the response.
+    connection.outbox.close(protocol::close_reply());
     let subscriptions: Vec<_> = connection.subscriptions.borrow().values().cloned().collect();
     for subscription in subscriptions {
         worker.hub.end(&subscription);
@@ -151,6 +154,8 @@ impl Session {
     /// The byte stream is no WebSocket any longer, or a message is too large: there is no going on.
     fn refuse_stream(&self, error: &ProtocolError) {
         match error {
+            // The client has gone without a word.
+            ProtocolError::Io(error) if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<PayloadError>) => {}
             ProtocolError::Overflow => self.too_large(),
             // How the frame parser reports a message in pieces that is too large in sum.
             ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::Other => self.too_large(),

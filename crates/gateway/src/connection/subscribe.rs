@@ -121,10 +121,11 @@ impl CatchUp<'_> {
         if in_log.is_some_and(|last| cursor <= last) {
             return Ok(());
         }
+        // No position is above that, and history refuses to be asked about one.
+        let is_position = i64::try_from(cursor.get()).is_ok();
         // The log forgets old events; history does not.
         let before_cursor = Seq::new(cursor.get() - 1);
-        let (events, _) = core.history.list_events(team, before_cursor, Seq::ZERO).await?;
-        if events.is_empty() {
+        if !is_position || core.history.list_events(team, before_cursor, Seq::ZERO).await?.0.is_empty() {
             let message = "the cursor lies beyond the team's last event; subscribe without one";
             return Err(Refusal::new(ErrorCode::InvalidCursor, message));
         }

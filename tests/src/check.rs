@@ -112,3 +112,60 @@ pub fn assert_receipts(
         assert!(watermark >= seq, "{name}: no second receipt of {key:?} at {seq}, only up to {watermark}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+    use crate::clients::Entry;
+
+    fn record(events: &[(u64, u64)]) -> Record {
+        let event = |(seq, prev_seq): &(u64, u64)| EventSeen {
+            team: "team".to_owned(),
+            seq: *seq,
+            prev_seq: *prev_seq,
+            sender: "user".to_owned(),
+            client_id: seq.to_string(),
+            body: Some(String::new()),
+        };
+        let entry = |place| Entry { attempt: 0, content: Content::Event(event(place)) };
+        Record { connection: "test".to_owned(), entries: events.iter().map(entry).collect() }
+    }
+
+    fn stored() -> Vec<StoredEvent> {
+        let event = |seq: u64| StoredEvent {
+            seq,
+            sender: "user".to_owned(),
+            client_id: seq.to_string(),
+            kind: "posted".to_owned(),
+            body: Some(String::new()),
+        };
+        [3, 5, 8].map(event).to_vec()
+    }
+
+    #[test]
+    fn what_is_missing_repeated_or_out_of_order_is_noticed() {
+        let whole = |after, events: &[(u64, u64)]| {
+            let record = record(events);
+            catch_unwind(|| assert_whole(&record, "team", after, &stored())).is_ok()
+        };
+        assert!(whole(0, &[(3, 0), (5, 3), (8, 5)]));
+        assert!(whole(3, &[(5, 3), (8, 5)]));
+        assert!(!whole(0, &[(3, 0), (5, 3)]), "the last is missing");
+        assert!(!whole(0, &[(3, 0), (8, 5)]), "one in the middle is missing");
+        assert!(!whole(0, &[(3, 0), (5, 3), (5, 3), (8, 5)]), "one is repeated");
+        assert!(!whole(0, &[(5, 3), (3, 0), (8, 5)]), "two changed places");
+        assert!(!whole(3, &[(3, 0), (5, 3), (8, 5)]), "one before the cursor");
+    }
+
+    #[test]
+    fn an_event_that_names_another_one_before_it_is_noticed() {
+        let chained = |events: &[(u64, u64)]| {
+            let record = record(events);
+            catch_unwind(|| assert_chained(&record, "team", &stored())).is_ok()
+        };
+        assert!(chained(&[(3, 0), (5, 3), (8, 5)]));
+        assert!(!chained(&[(3, 0), (5, 3), (8, 3)]));
+    }
+}

@@ -29,7 +29,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::{
     DirectoryClient, HistoryClient, StoredEvent,
     binary::huddle,
-    grpc, log_state,
+    grpc,
+    log_state::{self, StreamState},
     service::{Role, Service},
     sql::Database,
     wait::until,
@@ -251,6 +252,23 @@ impl Cluster {
         Ok(None)
     }
 
+    /// Which node of NATS leads the partition; `None` while none does.
+    pub async fn leader_of(&mut self, partition: u16) -> Result<Option<usize>> {
+        for index in 0..self.nats.urls().len() {
+            let node = self.nats.node(index);
+            let (name, monitor_port) = (node.name().to_owned(), node.monitor_port());
+            if node.is_running() {
+                let streams = log_state::streams(monitor_port).await?;
+                let leads =
+                    |stream: &StreamState| stream.partition == partition && stream.leader.as_ref() == Some(&name);
+                if streams.iter().any(leads) {
+                    return Ok(Some(index));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// Waits until Postgres holds everything that the log does.
     pub async fn wait_until_stored(&mut self) -> Result<()> {
         #[derive(serde::Deserialize)]
@@ -262,8 +280,9 @@ impl Cluster {
         until("everything in the log is stored", STORED_TIMEOUT, async || {
             let stored: Vec<Progress> = self.rows("SELECT partition, seq FROM log_progress").await?;
             let stored: BTreeMap<_, _> = stored.iter().map(|progress| (progress.partition, progress.seq)).collect();
-            let logged = log_state::last_seqs(monitor_port).await?;
-            let is_stored = |(partition, last): (&u16, &u64)| stored.get(partition).is_some_and(|seq| seq >= last);
+            let logged = log_state::streams(monitor_port).await?;
+            let is_stored =
+                |stream: &StreamState| stored.get(&stream.partition).is_some_and(|seq| *seq >= stream.last_seq);
             Ok(logged.iter().all(is_stored).then_some(()))
         })
         .await

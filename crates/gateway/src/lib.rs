@@ -4,6 +4,7 @@
 mod config;
 mod connection;
 mod core;
+mod frame_limit;
 mod memberships;
 mod metrics;
 mod protocol;

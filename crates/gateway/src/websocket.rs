@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, http::header, web};
 
 use crate::{
     Config,
     connection::{Connection, OutboxBody, serve},
+    frame_limit::FrameLimit,
     protocol::{Encoding, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO},
     worker::Worker,
 };
@@ -30,9 +31,12 @@ pub(crate) async fn upgrade(request: HttpRequest, payload: web::Payload) -> Resu
         return Ok(HttpResponse::BadRequest().body(message));
     };
     let protocols = [SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO];
+    let frame_bytes_max = config.frame_max.as_usize();
+    let limited = FrameLimit::new(payload.into_inner(), frame_bytes_max);
+    let mut limited = dev::Payload::Stream { payload: Box::pin(limited) };
+    let payload = web::Payload::from_request(&request, &mut limited).await?;
     // The session that would encode each frame anew for each receiver is not used: the outbox sends shared frames.
     let (response, _session, frames) = actix_ws::handle_with_protocols(&request, payload, &protocols)?;
-    let frame_bytes_max = config.frame_max.as_usize();
     let frames =
         frames.max_frame_size(frame_bytes_max).aggregate_continuations().max_continuation_size(frame_bytes_max);
     let connection = Rc::new(Connection::new(worker.core.clone(), encoding));

@@ -1,6 +1,6 @@
 //! The life of a connection: reads frames until either side closes, and keeps its deadlines.
 
-use std::{error::Error, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use actix_web::error::PayloadError;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
@@ -153,13 +153,17 @@ impl Session {
 
     /// The byte stream is no WebSocket any longer, or a message is too large: there is no going on.
     fn refuse_stream(&self, error: &ProtocolError) {
-        match error {
+        let broken_off = match error {
+            ProtocolError::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<PayloadError>()),
+            _ => None,
+        };
+        match (broken_off, error) {
+            (Some(PayloadError::Overflow), _) | (None, ProtocolError::Overflow) => self.too_large(),
             // The client has gone without a word.
-            ProtocolError::Io(error) if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<PayloadError>) => {}
-            ProtocolError::Overflow => self.too_large(),
+            (Some(_), _) => {}
             // How the frame parser reports a message in pieces that is too large in sum.
-            ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::Other => self.too_large(),
-            _ => {
+            (None, ProtocolError::Io(error)) if error.kind() == std::io::ErrorKind::Other => self.too_large(),
+            (None, _) => {
                 let refusal = Refusal::new(ErrorCode::Malformed, "the WebSocket frame is malformed");
                 self.connection.refuse(String::new(), refusal);
                 self.connection.close(CloseCode::ProtocolError, "malformed WebSocket frame");

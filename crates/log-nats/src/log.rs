@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, future, stream};
 use huddle_domain::{NewEvent, Partition, Partitions, Seq, TeamId};
 use huddle_log::{Condition, LiveFeed, Log, LogError, Pending, PublishError, Reader, StoredFeed, StoredMark};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -71,9 +71,15 @@ impl Log for NatsLog {
     }
 
     async fn check(&self) -> Result<(), LogError> {
-        stream::iter(self.partitions.iter().map(Ok))
-            .try_for_each_concurrent(CHECKS_AT_ONCE, |partition| settings::check(&self.link, &self.config, partition))
-            .await
+        let mut failures: Vec<_> = stream::iter(self.partitions.iter())
+            .map(|partition| settings::check(&self.link, &self.config, partition))
+            .buffer_unordered(CHECKS_AT_ONCE)
+            .filter_map(|checked| future::ready(checked.err()))
+            .collect()
+            .await;
+        // What needs an operator is told first.
+        failures.sort_by_key(LogError::is_retryable);
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     async fn publish(&self, event: NewEvent, condition: Condition) -> Result<Pending, PublishError> {

@@ -1,4 +1,4 @@
-//! The guarantees of [`Log`](crate::Log) as tests: one suite for every implementation.
+//! The guarantees of [`Log`] as tests: one suite for every implementation.
 //!
 //! An implementation writes a [`Fixture`] for the real thing and calls [`log_conformance!`](crate::log_conformance) once
 //! in a test file. Every test starts a log of its own.

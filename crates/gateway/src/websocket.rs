@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use actix_http::BoxedPayloadStream;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, http::header, web};
 
 use crate::{
@@ -32,8 +33,8 @@ pub(crate) async fn upgrade(request: HttpRequest, payload: web::Payload) -> Resu
     };
     let protocols = [SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO];
     let frame_bytes_max = config.frame_max.as_usize();
-    let limited = FrameLimit::new(payload.into_inner(), frame_bytes_max);
-    let mut limited = dev::Payload::Stream { payload: Box::pin(limited) };
+    let limited: BoxedPayloadStream = Box::pin(FrameLimit::new(payload.into_inner(), frame_bytes_max));
+    let mut limited = dev::Payload::Stream { payload: limited };
     let payload = web::Payload::from_request(&request, &mut limited).await?;
     // The session that would encode each frame anew for each receiver is not used: the outbox sends shared frames.
     let (response, _session, frames) = actix_ws::handle_with_protocols(&request, payload, &protocols)?;

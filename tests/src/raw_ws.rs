@@ -195,7 +195,7 @@ impl RawWs {
         let write = async {
             // The gateway may have gone by then: what it said is what counts.
             let _ = writer.write_all(bytes).await;
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         };
         let received = &mut self.bytes;
         let read = async {

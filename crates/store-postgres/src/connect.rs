@@ -43,12 +43,13 @@ impl std::fmt::Debug for Options {
 
 impl Connector {
     pub(crate) fn new(config: &Config) -> Result<Self, StoreError> {
+        config.validate()?;
         let options = PgConnectOptions::from_str(config.url.expose()).map_err(|_| StoreError::Unsuitable {
             // The parser's own words may repeat a part of the URL.
             problem: "the configured URL is not one of Postgres".to_owned(),
             remedy: "write it as postgres://user:password@host:port/database".to_owned(),
         })?;
-        let milliseconds = |duration: Duration| duration.as_millis().max(1).to_string();
+        let milliseconds = |duration: Duration| duration.as_millis().to_string();
         let options = options.options([
             // A client that is gone frees its locks in seconds, in the middle of a statement, too.
             ("tcp_keepalives_idle", "2".to_owned()),
@@ -63,15 +64,13 @@ impl Connector {
             options: Options(options),
             acquire_timeout: config.acquire_timeout,
             statement_timeout: config.statement_timeout,
-            max_connections: config.max_connections.max(1),
+            max_connections: config.max_connections,
         })
     }
 
     /// The connections that reads share; none is made before it is needed.
     pub(crate) fn pool(&self) -> PgPool {
-        // Each plan is made for its team: one partition is looked at, and the limit of the page is known.
-        let options =
-            self.options.0.clone().application_name("huddle").options([("plan_cache_mode", "force_custom_plan")]);
+        let options = self.options.0.clone().application_name("huddle");
         PgPoolOptions::new()
             .max_connections(self.max_connections)
             .acquire_timeout(self.acquire_timeout)

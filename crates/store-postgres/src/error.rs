@@ -65,6 +65,13 @@ pub(crate) fn store_error(context: &'static str, error: sqlx::Error) -> StoreErr
         };
     };
     let report = report(&code, &error);
+    // Protocol violation, undefined object: what poolers and old servers say to the settings of a session.
+    if ["08P01", "42704"].contains(&code.as_str()) {
+        return StoreError::Unsuitable {
+            problem: format!("the server refuses what Huddle needs: {}", report.message),
+            remedy: "use Postgres 14 or newer, and no pooler in between".to_owned(),
+        };
+    }
     if is_passing(&code) {
         return unavailable(context, report);
     }

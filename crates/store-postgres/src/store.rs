@@ -23,7 +23,7 @@ impl PostgresStore {
     /// Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// [`StoreError::Unsuitable`] when the URL is not one of Postgres.
+    /// [`StoreError::Unsuitable`] when the URL is not one of Postgres, or another setting is out of its bounds.
     pub fn new(config: &Config) -> Result<Self, StoreError> {
         let connector = Connector::new(config)?;
         let pool = connector.pool();

@@ -39,7 +39,8 @@ pub trait PartitionWriter: fmt::Debug + Send + 'static {
     /// position that the new one reports.
     async fn apply(&mut self, batch: Batch) -> Result<Applied, StoreError>;
 
-    /// Makes sure that the claim still holds: one bounded round trip. For quiet times.
+    /// Makes sure that the claim still holds: one bounded round trip. For quiet times: an owner that neither applies
+    /// nor confirms for 3 s may lose its claim to whoever wants the partition.
     async fn confirm(&mut self) -> Result<(), StoreError>;
 }
 

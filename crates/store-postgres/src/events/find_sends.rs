@@ -19,6 +19,12 @@ const SENDS_BY_KEY: &str = "
         WHERE team_id = key.team_id AND sender_id = key.sender_id AND client_id = key.client_id
         LIMIT 1) AS found";
 
+/// One key alone is the common case, and cheaper to plan.
+const SEND_BY_KEY: &str = "
+    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    FROM events
+    WHERE team_id = $1 AND sender_id = $2 AND client_id = $3";
+
 const EVENTS_AT: &str = "
     SELECT found.*
     FROM unnest($1::text[], $2::bigint[]) AS position (team_id, seq)
@@ -45,6 +51,10 @@ pub(crate) async fn sends_by_key<'c>(
     executor: impl PgExecutor<'c>,
     keys: &[&SendKey],
 ) -> Result<Vec<EventRow>, sqlx::Error> {
+    if let [key] = keys {
+        let key = [key.team.as_str(), key.sender.as_str(), key.client_id.as_str()];
+        return key.iter().fold(sqlx::query_as(SEND_BY_KEY), |query, part| query.bind(*part)).fetch_all(executor).await;
+    }
     let teams: Vec<&str> = keys.iter().map(|key| key.team.as_str()).collect();
     let senders: Vec<&str> = keys.iter().map(|key| key.sender.as_str()).collect();
     let client_ids: Vec<&str> = keys.iter().map(|key| key.client_id.as_str()).collect();

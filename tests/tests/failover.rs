@@ -77,6 +77,19 @@ async fn what_is_accepted_survives_the_death_of_the_nats_node_that_led() -> Resu
     cluster.finish().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_survives_the_death_of_the_only_nats_node() -> Result<()> {
+    let mut cluster = Cluster::start(ClusterOptions { partitions: 2, ..ClusterOptions::default() }).await?;
+    let mut traffic = Traffic::start(&cluster).await?;
+    traffic.go(&mut cluster).await?;
+
+    cluster.nats.node(0).kill9()?;
+    cluster.nats.node(0).restart().await?;
+
+    traffic.assert_whole(&cluster).await?;
+    cluster.finish().await
+}
+
 /// Many clients of all kinds, over both gateways, that send [`MESSAGES`] in all.
 struct Traffic {
     teams: BTreeMap<String, Vec<String>>,

@@ -44,12 +44,12 @@ async fn messages_are_accepted_while_postgres_is_away_and_stored_when_it_is_back
     cluster.postgres.restart().await?;
 
     let writers = try_join_all(writers).await?.into_iter().collect::<Result<Vec<_>>>()?;
-    let slowest = writers.iter().map(|(_, slowest)| *slowest).max().unwrap_or_default();
+    let slowest = writers.iter().map(|written| written.slowest).max().unwrap_or_default();
     println!("during the outage: {accepted} accepted, {delivered} delivered; slowest first receipt: {slowest:?}");
     assert!(slowest <= ACCEPTED_MAX, "a first receipt took {slowest:?}");
     assert!(accepted > 0.0 && delivered > accepted, "{accepted} accepted, {delivered} delivered during the outage");
     let stored = cluster.stored_events(TEAM).await?;
-    for (index, (seqs, _)) in writers.iter().enumerate() {
+    for (index, Written { seqs, .. }) in writers.iter().enumerate() {
         let of_writer = stored.iter().filter(|event| event.kind == "posted" && event.sender == writer(index));
         assert_eq!(of_writer.map(|event| event.seq).collect::<Vec<_>>(), *seqs, "writer {index}");
     }
@@ -79,9 +79,16 @@ async fn traffic(cluster: &mut Cluster) -> Result<(f64, f64)> {
     Ok((accepted, cluster.gateways_total("huddle_gateway_deliveries_total").await?))
 }
 
-/// Sends one message after the other and waits for both receipts of all; returns their positions, and how long the
-/// slowest first receipt took.
-fn write(cluster: &Cluster, index: usize) -> Result<JoinHandle<Result<(Vec<u64>, Duration)>>> {
+/// What a writer has written.
+struct Written {
+    /// The positions of its messages.
+    seqs: Vec<u64>,
+    /// How long the slowest first receipt took.
+    slowest: Duration,
+}
+
+/// Sends one message after the other and waits for both receipts of all.
+fn write(cluster: &Cluster, index: usize) -> Result<JoinHandle<Result<Written>>> {
     let options = cluster.client_options(index % 2, &writer(index), Encoding::Proto)?;
     let team = TeamId::parse(TEAM)?;
     Ok(tokio::spawn(async move {
@@ -112,7 +119,7 @@ fn write(cluster: &Cluster, index: usize) -> Result<JoinHandle<Result<(Vec<u64>,
             anyhow::Ok(())
         };
         timeout(PATIENCE, await_receipts).await.with_context(|| format!("no second receipt for writer {index}"))??;
-        Ok((seqs, slowest))
+        Ok(Written { seqs, slowest })
     }))
 }
 

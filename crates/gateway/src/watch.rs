@@ -8,13 +8,15 @@ use huddle_service::{
     health::{ComponentState, Readiness},
     lifecycle::Shutdown,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
 use crate::upstream;
 
 /// How often everything is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// How long the log may take to say that it can be used. The log itself tries for longer, which would hold up the rest.
+const LOG_PATIENCE: Duration = Duration::from_secs(4);
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 const BACKOFF_CAP: Duration = Duration::from_secs(2);
 
@@ -34,17 +36,18 @@ impl Watch {
         let directory = self.readiness.component("directory");
         let look = async {
             loop {
-                let (log_check, history_serves, directory_serves) = tokio::join!(
-                    self.log.check(),
-                    upstream::is_serving(self.history.clone()),
-                    upstream::is_serving(self.directory.clone()),
+                let (log_check, history_answers, directory_answers) = tokio::join!(
+                    timeout(LOG_PATIENCE, self.log.check()),
+                    upstream::answers(self.history.clone()),
+                    upstream::answers(self.directory.clone()),
                 );
                 match log_check {
-                    Ok(()) => log.set_ready(),
-                    Err(error) => log.set_not_ready(error.to_string()),
+                    Ok(Ok(())) => log.set_ready(),
+                    Ok(Err(error)) => log.set_not_ready(error.to_string()),
+                    Err(_elapsed) => log.set_not_ready("does not answer"),
                 }
-                set(&history, history_serves);
-                set(&directory, directory_serves);
+                set(&history, history_answers);
+                set(&directory, directory_answers);
                 sleep(INTERVAL).await;
             }
         };
@@ -52,8 +55,8 @@ impl Watch {
     }
 }
 
-fn set(component: &ComponentState, serves: bool) {
-    if serves { component.set_ready() } else { component.set_not_ready("does not answer, or does not serve") }
+fn set(component: &ComponentState, answers: bool) {
+    if answers { component.set_ready() } else { component.set_not_ready("does not answer") }
 }
 
 /// Follows the stored watermarks until shutdown, through whatever happens to the log's connection.

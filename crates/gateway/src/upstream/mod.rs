@@ -14,7 +14,7 @@ use tonic::{
 };
 
 pub(crate) use directory::{Directory, Membership};
-pub(crate) use health::is_serving;
+pub(crate) use health::answers;
 pub(crate) use history::History;
 
 /// How long connecting may take.

@@ -32,7 +32,7 @@ not. The servers come from `cargo xtask tools`, or from HUDDLE_NATS_SERVER and H
 
 Examples:
   huddle up --cluster
-  huddle up --cluster --data-dir /tmp/try --set gateway.heartbeat=2s --log-filter info,huddle_gateway=debug")]
+  huddle up --cluster --data-dir ./try --set gateway.heartbeat=2s --log-filter info,huddle_gateway=debug")]
 pub(crate) struct Args {
     /// Run the cluster stack: real NATS and Postgres, services as separate processes.
     #[arg(long)]

@@ -103,11 +103,14 @@ impl CatchUp<'_> {
     async fn open(&mut self, cursor: Option<Seq>) -> Result<(), Refusal> {
         let core = &self.worker.core;
         self.fence = self.worker.hub.attach(self.subscription).await?;
-        core.memberships.check_as_of(&self.subscription.team, self.subscription.user(), self.fence).await?;
-        match cursor {
-            Some(cursor) if cursor > self.fence => self.check_cursor(cursor).await,
-            _ => Ok(()),
+        let (team, user) = (&self.subscription.team, self.subscription.user());
+        core.memberships.check_as_of(team, user, self.fence).await?;
+        if let Some(cursor) = cursor.filter(|cursor| *cursor > self.fence) {
+            self.check_cursor(cursor).await?;
+            // Events up to the cursor are not sent, so a removal among them must be part of the answer.
+            core.memberships.check_as_of(team, user, cursor).await?;
         }
+        Ok(())
     }
 
     /// A cursor beyond the fence is good when the log, or history, is that far by now.

@@ -80,7 +80,7 @@ async fn unfit_backends_end_a_service_at_once_and_it_says_what_to_do() -> Result
     for (what, url, words) in [
         ("no tables", &database, &["huddle migrate"][..]),
         ("no database", &missing, &["the database does not exist", "createdb"]),
-        ("a foreign user", &stranger, &["store.url"]),
+        ("a foreign user", &stranger, &["refuses the user or the password", "URL"]),
     ] {
         for (role, ended) in all_finished(&SERVICES[1..], &good.url(), url, SOON).await? {
             ended.assert(&format!("{role}, {what}"), EXIT_FAILURE, words);

@@ -98,7 +98,11 @@ async fn unfit_backends_end_a_service_at_once_and_it_says_what_to_do() -> Result
             ("gateway.listen", "127.0.0.1:0"),
         ],
     );
-    run(&other, &[], SOON).await?.assert("another number of partitions", EXIT_FAILURE, &["log.partitions", "1"]);
+    run(&other, &[], SOON).await?.assert(
+        "another number of partitions",
+        EXIT_FAILURE,
+        &["`partitions`", "1 partitions"],
+    );
     Ok(())
 }
 

@@ -1,0 +1,267 @@
+//! `huddle up --cluster` as a newcomer uses it: start it, paste what it prints, stop it, start it again.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use huddle_devstack::{Process, Signal};
+use huddle_tests::{huddle, until};
+use serde_json::Value;
+
+/// From nothing to ready, `initdb` and all.
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
+/// The promise: everything is gone this soon after Ctrl-C.
+const STOP_MAX: Duration = Duration::from_secs(5);
+/// How long a child's death may go unnoticed, and what the stop of the others takes.
+const NOTICE_MAX: Duration = Duration::from_secs(10);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The last words of what is printed when all is ready.
+const READY: &str = "Ctrl-C stops everything";
+/// Everything that runs beside `huddle up` itself.
+const CHILDREN: [&str; 6] = ["nats", "postgres", "persistence", "history", "directory", "gateway"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Result<()> {
+    let files = tempfile::tempdir()?;
+    let stage = Stage { data: files.path().join("it's my data"), logs: files.path().join("logs") };
+    // Somebody has the port that everybody takes. When it is not this test, it is another.
+    let _taken = TcpListener::bind("127.0.0.1:8080");
+
+    let mut up = stage.up("first", &[])?;
+    up.wait_for_output(READY, READY_TIMEOUT).await?;
+    let told = up.output()?;
+    let (tail, send) = (command_in(&told, " tail ")?, command_in(&told, " send ")?);
+    assert!(!tail.contains(":8080/"), "the port that is taken: {tail}");
+    let mut tail = stage.shell("tail", &tail)?;
+    tail.wait_for_output("following demo", COMMAND_TIMEOUT).await?;
+    stage.run_shell("send-1", &send).await?;
+    tail.wait_for_output("alice: hello, bob", COMMAND_TIMEOUT).await?;
+
+    let mut other = stage.up("second", &[])?;
+    let status = other.wait(COMMAND_TIMEOUT).await?;
+    let refused = other.output()?;
+    assert_eq!(status.code(), Some(1), "{refused}");
+    for word in ["another `huddle up`", &format!("(pid {})", up.pid()), "--data-dir"] {
+        assert!(refused.contains(word), "{word} is not in: {refused}");
+    }
+    stage.run_shell("send-2", &send).await?;
+    stop(&mut up).await?;
+
+    // The tail of before is still there, and goes on by itself where the data is found again.
+    let (mut up, told) = stage.up_and_ready("third").await?;
+    assert!(descendants(up.pid())?.len() >= CHILDREN.len());
+    stage.run_shell("send-3", &send).await?;
+    until("the tail goes on", COMMAND_TIMEOUT, async || {
+        Ok((tail.output()?.matches("alice: hello, bob").count() >= 3).then_some(()))
+    })
+    .await?;
+    stage.assert_messages("all-3", &told, 3).await?;
+    assert_eq!(tail.output()?.matches("alice: hello, bob").count(), 3, "{}", tail.output()?);
+    stop(&mut up).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dies_is_named_and_nothing_is_left_behind() -> Result<()> {
+    let files = tempfile::tempdir()?;
+    let stage = Stage { data: files.path().join("data"), logs: files.path().join("logs") };
+    // Nobody has to wait for the start before the stop.
+    let mut up = stage.up("interrupted", &[])?;
+    up.wait_for_output("starting Postgres", READY_TIMEOUT).await?;
+    stop(&mut up).await?;
+
+    let mut messages = 0;
+    for child in CHILDREN {
+        let (mut up, told) = stage.up_and_ready(&format!("before-{child}")).await?;
+        messages += 1;
+        stage.send(&format!("send-{child}"), &told).await?;
+        let children = descendants(up.pid())?;
+        let pid = told["pids"][child].as_u64().with_context(|| format!("no pid of {child}: {told}"))?;
+        assert!(children.iter().any(|process| u64::from(process.pid) == pid), "{child} is no child");
+        kill9(pid)?;
+        let begin = Instant::now();
+        let status = up.wait(NOTICE_MAX).await?;
+        let said = up.output()?;
+        assert_eq!(status.code(), Some(1), "{child}: {said}");
+        let name = if child == "nats" { "nats-server" } else { child };
+        for word in [name, &format!("(pid {pid})"), "ended unexpectedly"] {
+            assert!(said.contains(word), "{child}: {word} is not in: {said}");
+        }
+        assert_gone(&children, begin + NOTICE_MAX).await?;
+    }
+
+    // The end of `huddle up` itself, without a chance to stop anything.
+    let (mut up, told) = stage.up_and_ready("before-itself").await?;
+    messages += 1;
+    stage.send("send-itself", &told).await?;
+    let children = descendants(up.pid())?;
+    assert!(children.len() >= CHILDREN.len(), "{children:?}");
+    up.kill9()?;
+    assert_gone(&children, Instant::now() + NOTICE_MAX).await?;
+
+    let (mut up, told) = stage.up_and_ready("after-all").await?;
+    stage.assert_messages("all", &told, messages).await?;
+    stop(&mut up).await
+}
+
+/// A data directory, and where everything that runs over it writes.
+struct Stage {
+    data: PathBuf,
+    logs: PathBuf,
+}
+
+impl Stage {
+    fn up(&self, name: &str, arguments: &[&str]) -> Result<Process> {
+        let mut command = huddle()?;
+        // It finds the servers below the checkout, as it would when started there, or where this test finds them.
+        command.args(["up", "--cluster", "--data-dir"]).arg(&self.data).args(arguments);
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        for variable in ["HUDDLE_NATS_SERVER", "HUDDLE_POSTGRES_BIN"] {
+            command.envs(env::var_os(variable).map(|value| (variable, value)));
+        }
+        Process::spawn_with_last_signal(name, command, &self.log(name), Signal::Interrupt)
+    }
+
+    /// Starts it and returns what it says as JSON.
+    async fn up_and_ready(&self, name: &str) -> Result<(Process, Value)> {
+        let mut up = self.up(name, &["--json"])?;
+        up.wait_for_output("\"tokens\":", READY_TIMEOUT).await?;
+        let output = up.output()?;
+        let line = output.lines().find(|line| line.starts_with('{')).context("no JSON")?;
+        let told: Value = serde_json::from_str(line)?;
+        assert_eq!(told["team"], "demo");
+        Ok((up, told))
+    }
+
+    fn shell(&self, name: &str, line: &str) -> Result<Process> {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir("/").env_remove("HUDDLE_TOKEN").env_remove("HUDDLE_URL");
+        Process::spawn(name, command, &self.log(name))
+    }
+
+    async fn run_shell(&self, name: &str, line: &str) -> Result<String> {
+        let mut process = self.shell(name, line)?;
+        let status = process.wait(COMMAND_TIMEOUT).await?;
+        let output = process.output()?;
+        ensure!(status.success(), "{line}: {status}: {output}");
+        Ok(output)
+    }
+
+    async fn send(&self, name: &str, told: &Value) -> Result<()> {
+        self.huddle(name, told, "alice", &["send", "hello, bob"]).await.map(drop)
+    }
+
+    /// Asserts that the team's log, from its beginning, holds `count` messages, each at a position of its own, in order.
+    async fn assert_messages(&self, name: &str, told: &Value, count: usize) -> Result<()> {
+        // One more than there may be, which stands for the end.
+        self.huddle(&format!("{name}-end"), told, "alice", &["send", "the end"]).await?;
+        let lines = (count + 1).to_string();
+        let output = self.huddle(name, told, "bob", &["tail", "--after", "0", "--json", "--count", &lines]).await?;
+        let events = output.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str);
+        let events: Vec<Value> = events.collect::<Result<_, _>>()?;
+        let bodies: Vec<_> = events.iter().map(|event| event["posted"]["body"].as_str().unwrap_or_default()).collect();
+        let mut expected = vec!["hello, bob"; count];
+        expected.push("the end");
+        assert_eq!(bodies, expected);
+        let seqs = events.iter().map(|event| event["seq"].as_str().unwrap_or_default().parse::<u64>());
+        let seqs: Vec<u64> = seqs.collect::<Result<_, _>>()?;
+        assert!(seqs.is_sorted_by(|one, next| one < next), "{seqs:?}");
+        Ok(())
+    }
+
+    /// Runs a command as `user` of the stack that told `told`.
+    async fn huddle(&self, name: &str, told: &Value, user: &str, arguments: &[&str]) -> Result<String> {
+        let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| format!("incomplete: {told}"));
+        let mut command = huddle()?;
+        command.args(&arguments[..1]).arg("--url").arg(text(&told["url"])?).args(["--team", "demo", "--token"]);
+        command.arg(text(&told["tokens"][user])?).args(&arguments[1..]).current_dir("/");
+        let mut process = Process::spawn(name, command, &self.log(name))?;
+        let status = process.wait(COMMAND_TIMEOUT).await?;
+        let output = process.output()?;
+        ensure!(status.success(), "{arguments:?}: {status}: {output}");
+        Ok(output)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(name)
+    }
+}
+
+/// The line in `text` that is a command to paste.
+fn command_in(text: &str, part: &str) -> Result<String> {
+    let line = text.lines().find(|line| line.contains(part) && line.contains(" --token "));
+    Ok(line.with_context(|| format!("no{part}command in: {text}"))?.to_owned())
+}
+
+/// Ctrl-C, and the promise that goes with it.
+async fn stop(up: &mut Process) -> Result<()> {
+    let children = descendants(up.pid())?;
+    let begin = Instant::now();
+    up.signal(Signal::Interrupt)?;
+    let status = up.wait(STOP_MAX).await?;
+    assert_eq!(status.code(), Some(0), "{}", up.output()?);
+    assert_gone(&children, begin + STOP_MAX).await
+}
+
+/// A process of some moment: pids are used again, starts are not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    pid: u32,
+    started: u64,
+    name: String,
+}
+
+struct Stat {
+    seen: Seen,
+    parent: u32,
+    is_dead: bool,
+}
+
+/// What `/proc/<pid>/stat` says; `None` when there is no such process.
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The name is in parentheses, and may hold any of its own.
+    let (head, rest) = text.rsplit_once(") ")?;
+    let (_, name) = head.split_once(" (")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let seen = Seen { pid, started: fields.get(19)?.parse().ok()?, name: name.to_owned() };
+    Some(Stat { seen, parent: fields.get(1)?.parse().ok()?, is_dead: matches!(*fields.first()?, "Z" | "X") })
+}
+
+/// All processes below `pid`.
+fn descendants(pid: u32) -> Result<Vec<Seen>> {
+    let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
+    let all: Vec<Stat> =
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(stat).collect();
+    let mut family = BTreeSet::from([pid]);
+    loop {
+        let known = family.len();
+        family
+            .extend(all.iter().filter(|one| family.contains(&one.parent)).map(|one| one.seen.pid).collect::<Vec<_>>());
+        if family.len() == known {
+            break;
+        }
+    }
+    family.remove(&pid);
+    Ok(all.into_iter().filter(|one| family.contains(&one.seen.pid)).map(|one| one.seen).collect())
+}
+
+/// Waits until `deadline` for all of `processes` to be gone.
+async fn assert_gone(processes: &[Seen], deadline: Instant) -> Result<()> {
+    let lives = |process: &&Seen| stat(process.pid).is_some_and(|now| now.seen == **process && !now.is_dead);
+    let bound = deadline.saturating_duration_since(Instant::now());
+    let gone =
+        until("every process is gone", bound, async || Ok((!processes.iter().any(|it| lives(&it))).then_some(())));
+    gone.await.with_context(|| format!("still there: {:?}", processes.iter().filter(lives).collect::<Vec<_>>()))
+}
+
+fn kill9(pid: u64) -> Result<()> {
+    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status().context("cannot start kill")?;
+    ensure!(status.success(), "kill: {status}");
+    Ok(())
+}

@@ -1,10 +1,12 @@
 //! `AddMember`: for owners, and for admins below the rank of owner.
 
+use huddle_auth::Identity;
 use huddle_domain::{EventKind, Role};
 use huddle_grpc::{CallError, team_id, user_id};
 use huddle_proto::{
     Refusal,
     directory::v1::{AddMemberRequest, AddMemberResponse},
+    gateway::v1::ErrorCode,
 };
 use tonic::Request;
 
@@ -24,6 +26,10 @@ pub(crate) async fn add_member(
     let user = user_id("user", &request.user)?;
     let role = convert::role(request.role)?.unwrap_or(Role::Member);
     let name = if request.name.is_empty() { None } else { Some(convert::name(&request.name)?) };
+    if name.is_some() && !matches!(call.identity, Identity::Service) {
+        // A name is shown in every team of the user: who may add members to one team must not choose it.
+        return Err(Refusal::new(ErrorCode::Forbidden, "`name` is for the service token to set").into());
+    }
     let change = Change {
         team: team_id(&request.team)?,
         kind: EventKind::MemberAdded { user: user.clone(), role, name },

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use huddle_domain::Role;
 use huddle_proto::{
-    directory::v1::{GetMembershipRequest, GetTeamRequest, ListMembersRequest, ListUserTeamsRequest},
+    directory::v1::{AddMemberRequest, GetMembershipRequest, GetTeamRequest, ListMembersRequest, ListUserTeamsRequest},
     gateway::v1::ErrorCode,
 };
 
@@ -62,6 +62,24 @@ async fn each_role_may_change_what_it_should_and_no_more() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn only_the_service_gives_names_to_users() {
+    let directory = Directory::start().await;
+    let _storing = directory.backend.keep_storing();
+    directory.found("team").await;
+    let before = directory.last_seq("team").await;
+    let named = |user: &str| AddMemberRequest {
+        team: "team".to_owned(),
+        user: user.to_owned(),
+        name: "Not their own choice".to_owned(),
+        ..AddMemberRequest::default()
+    };
+    let status = directory.client().add_member(OLGA.request(named("new"))).await.unwrap_err();
+    assert_eq!(code(&status), ErrorCode::Forbidden);
+    assert_eq!(directory.last_seq("team").await, before);
+    assert!(directory.client().add_member(Caller::Service.request(named("new"))).await.is_ok());
 }
 
 #[tokio::test]

@@ -118,7 +118,8 @@ pub struct AddMemberRequest {
     /// The role; unspecified = member.
     #[prost(enumeration = "super::super::event::v1::Role", tag = "3")]
     pub role: i32,
-    /// The user's display name: at most 200 Unicode code points; empty = unknown or unchanged.
+    /// The user's display name, in all teams: at most 200 Unicode code points; empty = unknown or unchanged. Set by the
+    /// caller, with the service token only: a user's own token gets FORBIDDEN.
     #[prost(string, tag = "4")]
     pub name: ::prost::alloc::string::String,
     /// The caller's idempotency key; empty = the service makes one.

@@ -12,7 +12,10 @@ use huddle_tests::{
     until,
 };
 use serde_json::json;
-use tokio::sync::Barrier;
+use tokio::{
+    sync::Barrier,
+    time::{Instant, sleep_until},
+};
 
 const TEAM: &str = "team";
 const CLIENT_ID: &str = "once";
@@ -23,6 +26,8 @@ const POSTS: usize = 10;
 /// Messages in the end: the one that is sent so often, the other user's, and the new one.
 const MESSAGES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The log's duplicate window is two minutes; after this it has passed for certain.
+const DUPLICATE_WINDOW_AND_MORE: Duration = Duration::from_secs(125);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_id_is_one_message_also_when_the_log_has_forgotten_it() -> Result<()> {
@@ -77,6 +82,26 @@ async fn one_client_id_is_one_message_also_when_the_log_has_forgotten_it() -> Re
             assert_chained(&record, TEAM, &stored);
         }
     }
+    cluster.finish().await
+}
+
+/// The window is the server's own, so this test takes as long as it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_id_is_one_message_also_after_the_duplicate_window() -> Result<()> {
+    let mut cluster = Cluster::start(ClusterOptions::default()).await?;
+    cluster.create_team(TEAM, &["alice", "reader-0", "reader-1", "reader-2"]).await?;
+    let first = accepted(&cluster, 0, "alice", CLIENT_ID, BODY).await?;
+    let window_ends = Instant::now() + DUPLICATE_WINDOW_AND_MORE;
+    cluster.wait_until_stored().await?;
+    sleep_until(window_ends).await;
+
+    for (seq, duplicate) in send_at_once(&cluster, BODY).await? {
+        assert_eq!((seq, duplicate), (first.seq.get(), true));
+    }
+    assert_other_bodies_conflict(&cluster).await?;
+    cluster.wait_until_stored().await?;
+    let messages = cluster.stored_events(TEAM).await?.into_iter().filter(|event| event.kind == "posted");
+    assert_eq!(messages.map(|event| event.seq).collect::<Vec<_>>(), [first.seq.get()]);
     cluster.finish().await
 }
 

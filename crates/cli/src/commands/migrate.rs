@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> {
-    let config = config.load_for_service()?;
+    let config = config.load_for_backends()?;
     let version = huddle_store_postgres::migrate(&config.store).await.map_err(store_failure)?;
     println!("database: schema {version}");
     if !args.skip_log {

@@ -12,7 +12,7 @@ use huddle_service::{
     telemetry::{self, Format, TelemetryConfig},
 };
 
-use super::{Config, SECRETS, place};
+use super::{Config, Mistake, SECRETS, place};
 use crate::failure::Failure;
 
 /// Read when it exists and no other file is named.
@@ -90,15 +90,26 @@ impl ConfigArgs {
         Ok(config::load(self.file(), config::process_environment()?, &self.overrides(), &SECRETS)?)
     }
 
-    /// The configuration as a service needs it: checked, and with logging set up by it.
+    /// The configuration as a service needs it: checked, tokens' keys included, and with logging set up by it.
     pub(crate) fn load_for_service(&self) -> Result<Config, Failure> {
+        let config = self.load_for_backends()?;
+        config.check_auth().map_err(|mistake| self.placed(mistake))?;
+        Ok(config)
+    }
+
+    /// The configuration as a command needs it that talks to the backends and to nobody else.
+    pub(crate) fn load_for_backends(&self) -> Result<Config, Failure> {
         let config = self.load()?;
         telemetry::init(&config.telemetry).map_err(Failure::usage)?;
-        config.check().map_err(|mistake| match self.origin(&mistake.key) {
+        config.check().map_err(|mistake| self.placed(mistake))?;
+        Ok(config)
+    }
+
+    fn placed(&self, mistake: Mistake) -> Failure {
+        match self.origin(&mistake.key) {
             Some(origin) => Failure::usage(anyhow!("{origin}: {mistake}")),
             None => Failure::usage(mistake),
-        })?;
-        Ok(config)
+        }
     }
 
     /// Where the setting `key` was given, the strongest source first; `None` when it has its default.

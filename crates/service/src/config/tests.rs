@@ -220,6 +220,8 @@ fn a_wrong_value_outside_the_file_names_its_variable_or_flag() {
     );
     let error = from_environment(&[("HUDDLE_LOG__PARTITION", "1")]).unwrap_err().to_string();
     assert!(error.starts_with("environment variable HUDDLE_LOG__PARTITION: `log.partition`: unknown field"), "{error}");
+    let error = from_environment(&[("HUDDLE_GATWAY__LISTEN", "x")]).unwrap_err().to_string();
+    assert!(error.starts_with("environment variable HUDDLE_GATWAY__LISTEN: `gatway`: unknown field"), "{error}");
     let error = from_environment(&[("HUDDLE_LOG__", "1")]).unwrap_err().to_string();
     assert!(error.contains("HUDDLE_LOG__") && error.contains("empty"), "{error}");
 

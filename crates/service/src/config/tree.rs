@@ -93,9 +93,13 @@ impl Tree {
         table.contains_key(last)
     }
 
-    /// Where the setting, or the innermost section around it, was given.
+    /// Where the setting was given, or the innermost section around it, or the first setting within it.
     pub(super) fn origin(&self, key: &[String]) -> Option<&Origin> {
-        (1..=key.len()).rev().find_map(|length| self.origins.get(&key[..length]))
+        let around = (1..=key.len()).rev().find_map(|length| self.origins.get(&key[..length]));
+        around.or_else(|| {
+            let within = self.origins.iter().filter(|(setting, _)| !key.is_empty() && setting.starts_with(key));
+            within.min_by_key(|(setting, _)| *setting).map(|(_, origin)| origin)
+        })
     }
 
     /// Replaces a value that was taken as a TOML value by its text. Returns whether there was one to replace.

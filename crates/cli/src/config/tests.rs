@@ -110,7 +110,7 @@ fn a_value_out_of_bounds_names_its_section_and_key() {
         let setting = |key: &str, value: &str| Override { flag: "--set".into(), key: key.into(), value: value.into() };
         let secret = setting("auth.secret", "a secret of more than thirty-two bytes");
         let config: Config = config::load(None, Vec::new(), &[secret, setting(key, value)], &SECRETS).unwrap();
-        config.check().map_err(|mistake| mistake.to_string())
+        config.check().and_then(|()| config.check_auth()).map_err(|mistake| mistake.to_string())
     };
     assert_eq!(check("log.replicas", "3"), Ok(()));
     let error = check("log.replicas", "2").unwrap_err();

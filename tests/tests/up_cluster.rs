@@ -51,7 +51,7 @@ async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Resu
         assert!(refused.contains(word), "{word} is not in: {refused}");
     }
     stage.run_shell("send-2", &send).await?;
-    stop(&mut up).await?;
+    stop(&mut up, &stage).await?;
 
     // The tail of before is still there, and goes on by itself where the data is found again.
     let (mut up, told) = stage.up_and_ready("third").await?;
@@ -63,7 +63,7 @@ async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Resu
     .await?;
     stage.assert_messages("all-3", &told, 3).await?;
     assert_eq!(tail.output()?.matches("alice: hello, bob").count(), 3, "{}", tail.output()?);
-    stop(&mut up).await
+    stop(&mut up, &stage).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn what_dies_is_named_and_nothing_is_left_behind() -> Result<()> {
     // Nobody has to wait for the start before the stop.
     let mut up = stage.up("interrupted", &[])?;
     up.wait_for_output("starting Postgres", READY_TIMEOUT).await?;
-    stop(&mut up).await?;
+    stop(&mut up, &stage).await?;
 
     let mut messages = 0;
     for child in CHILDREN {
@@ -106,7 +106,7 @@ async fn what_dies_is_named_and_nothing_is_left_behind() -> Result<()> {
 
     let (mut up, told) = stage.up_and_ready("after-all").await?;
     stage.assert_messages("all", &told, messages).await?;
-    stop(&mut up).await
+    stop(&mut up, &stage).await
 }
 
 /// A data directory, and where everything that runs over it writes.
@@ -199,13 +199,16 @@ fn command_in(text: &str, part: &str) -> Result<String> {
 }
 
 /// Ctrl-C, and the promise that goes with it.
-async fn stop(up: &mut Process) -> Result<()> {
+async fn stop(up: &mut Process, stage: &Stage) -> Result<()> {
     let children = descendants(up.pid())?;
     let begin = Instant::now();
     up.signal(Signal::Interrupt)?;
     let status = up.wait(STOP_MAX).await?;
     assert_eq!(status.code(), Some(0), "{}", up.output()?);
-    assert_gone(&children, begin + STOP_MAX).await
+    assert_gone(&children, begin + STOP_MAX).await?;
+    let users = users_of(&stage.data)?;
+    assert!(users.is_empty(), "still at work on the data: {users:?}");
+    Ok(())
 }
 
 /// A process of some moment: pids are used again, starts are not.
@@ -249,6 +252,15 @@ fn descendants(pid: u32) -> Result<Vec<Seen>> {
     }
     family.remove(&pid);
     Ok(all.into_iter().filter(|one| family.contains(&one.seen.pid)).map(|one| one.seen).collect())
+}
+
+/// The command lines of all processes that were started for the data directory `data`.
+fn users_of(data: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
+    let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    let data = data.display().to_string();
+    Ok(lines.filter(|line| line.contains(&data)).collect())
 }
 
 /// Waits until `deadline` for all of `processes` to be gone.

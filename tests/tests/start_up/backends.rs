@@ -29,14 +29,9 @@ fn servers(url: &str) -> String {
 /// Runs a command with these backends, and with ports of its own, to its end.
 async fn finished(role: &str, nats: &str, postgres: &str, bound: Duration) -> Result<Ended> {
     let (admin, listen, servers) = (format!("admin.{role}"), format!("{role}.listen"), servers(nats));
-    let mut settings = vec![
-        ("auth.secret", SECRET),
-        ("auth.service_token", SERVICE_TOKEN),
-        ("log.servers", &servers),
-        ("store.url", postgres),
-    ];
+    let mut settings = vec![("log.servers", servers.as_str()), ("store.url", postgres)];
     if role != "migrate" {
-        settings.push((&admin, "127.0.0.1:0"));
+        settings.extend([("auth.secret", SECRET), ("auth.service_token", SERVICE_TOKEN), (&admin, "127.0.0.1:0")]);
     }
     if !["persistence", "migrate"].contains(&role) {
         settings.push((&listen, "127.0.0.1:0"));

@@ -40,6 +40,10 @@ async fn a_broken_configuration_file_ends_every_service_at_once_and_names_line_a
         for command in
             [&["config", "check"][..], &["gateway"], &["persistence"], &["history"], &["directory"], &["migrate"]]
         {
+            if command == ["migrate"] && words.iter().any(|word| word.starts_with("`auth.")) {
+                // It needs no keys, so it does not look at them.
+                continue;
+            }
             let arguments = command.iter().map(|word| (*word).to_owned());
             let arguments: Vec<_> = arguments.chain(["--config".to_owned(), path.display().to_string()]).collect();
             let ended = run(&arguments, &[], AT_ONCE).await?;
@@ -107,7 +111,7 @@ async fn wrong_flags_and_variables_are_named() -> Result<()> {
         ("config check --set log.colour=red", &[], &["--set log.colour", "colour"]),
         ("config check --set log", &[], &["--set"]),
         ("config check", &[("HUDDLE_LOG__PARTITIONS", "many")], &["HUDDLE_LOG__PARTITIONS", "`log.partitions`"]),
-        ("config check", &[("HUDDLE_GATWAY__LISTEN", "x")], &["gatway"]),
+        ("config check", &[("HUDDLE_GATWAY__LISTEN", "x")], &["HUDDLE_GATWAY__LISTEN", "gatway"]),
         ("gateway", &[], &["`auth.service_token`", "openssl rand"]),
         ("up", &[], &["huddle up --cluster"]),
         ("send --team a.b --token x hello", &[], &["a.b"]),

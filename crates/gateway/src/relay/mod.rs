@@ -27,6 +27,23 @@ const ATTACH_ATTEMPTS_MAX: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct WorkerId(usize);
 
+/// One subscription's share in a feed, given up by dropping it. It is bound to that very feed: when the feed has ended and
+/// another one of the team has taken its place, dropping it takes nothing away there.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    runtime: Handle,
+    commands: mpsc::Sender<Command>,
+    worker: WorkerId,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let (commands, worker) = (self.commands.clone(), self.worker);
+        // A feed that has ended has nobody attached.
+        self.runtime.spawn(async move { commands.send(Command::Detach { worker }).await.ok() });
+    }
+}
+
 /// All feeds of this gateway.
 #[derive(Debug)]
 pub(crate) struct Relay {
@@ -69,8 +86,12 @@ impl Relay {
     }
 
     /// Sees to it that `worker` receives the live events of `team`, and returns the feed's position: the worker
-    /// receives every event after it, in order, without a gap. Each call is undone by one [`Relay::detach`].
-    pub(crate) async fn attach(self: &Arc<Self>, worker: WorkerId, team: &TeamId) -> Result<Seq, Refusal> {
+    /// receives every event after it, in order, without a gap, until the attachment is dropped.
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        team: &TeamId,
+    ) -> Result<(Seq, Attachment), Refusal> {
         for _ in 0..ATTACH_ATTEMPTS_MAX {
             let commands = self.feed(team);
             let (reply, answer) = oneshot::channel();
@@ -79,19 +100,11 @@ impl Relay {
                 continue;
             }
             if let Ok(answer) = answer.await {
-                return answer;
+                let attachment = Attachment { runtime: self.runtime.clone(), commands, worker };
+                return answer.map(|position| (position, attachment));
             }
         }
         Err(unavailable())
-    }
-
-    /// Undoes one [`Relay::attach`]. Does not wait.
-    pub(crate) fn detach(&self, worker: WorkerId, team: &TeamId) {
-        let feed = self.feeds.lock().unwrap_or_else(PoisonError::into_inner).get(team).cloned();
-        if let Some(commands) = feed {
-            // A feed that ended has nobody attached.
-            self.runtime.spawn(async move { commands.send(Command::Detach { worker }).await.ok() });
-        }
     }
 
     /// Sends `message` to every worker.

@@ -13,7 +13,13 @@ use huddle_proto::{
     gateway::v1::{SubscriptionEnded, server_frame::Content},
 };
 
-use crate::{connection::Connection, core::Core, memberships::not_found, protocol::Delivery, relay::WorkerId};
+use crate::{
+    connection::Connection,
+    core::Core,
+    memberships::not_found,
+    protocol::Delivery,
+    relay::{Attachment, WorkerId},
+};
 
 /// Live events that one subscription holds back while it catches up. Beyond it they are dropped and read from history.
 const HELD_EVENTS_MAX: usize = 2_048;
@@ -31,8 +37,8 @@ pub(crate) struct Subscription {
     pub(crate) connection: Rc<Connection>,
     user: UserId,
     state: RefCell<State>,
-    /// Whether the subscription holds an attachment at the relay.
-    attached: Cell<bool>,
+    /// What keeps the team's events coming to this worker, once the subscription has it.
+    attachment: RefCell<Option<Attachment>>,
     ended: Cell<bool>,
 }
 
@@ -63,7 +69,7 @@ impl Hub {
             connection,
             user,
             state: RefCell::new(State::Holding(HeldEvents::default())),
-            attached: Cell::new(false),
+            attachment: RefCell::default(),
             ended: Cell::new(false),
         });
         self.teams.borrow_mut().entry(team).or_default().push(Rc::clone(&subscription));
@@ -83,9 +89,7 @@ impl Hub {
                 teams.remove(&subscription.team);
             }
         }
-        if subscription.attached.replace(false) {
-            self.core.relay.detach(self.worker, &subscription.team);
-        }
+        drop(subscription.attachment.take());
         subscription.connection.forget_subscription(&subscription.team);
         self.core.metrics.subscriptions.dec();
     }
@@ -130,11 +134,9 @@ impl Hub {
     /// Attaches a subscription to its team's feed and returns the feed's position: every later event is held, or
     /// delivered, from here on.
     pub(crate) async fn attach(&self, subscription: &Rc<Subscription>) -> Result<Seq, Refusal> {
-        let position = self.core.relay.attach(self.worker, &subscription.team).await?;
-        if subscription.is_ended() {
-            self.core.relay.detach(self.worker, &subscription.team);
-        } else {
-            subscription.attached.set(true);
+        let (position, attachment) = self.core.relay.attach(self.worker, &subscription.team).await?;
+        if !subscription.is_ended() {
+            *subscription.attachment.borrow_mut() = Some(attachment);
         }
         Ok(position)
     }

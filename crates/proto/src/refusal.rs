@@ -36,8 +36,9 @@ impl Refusal {
             .and_then(|value| value.to_str().ok())
             .and_then(ErrorCode::from_str_name)
             .unwrap_or(match status.code() {
-                // What the transport itself answers when the other side cannot be reached or is too slow.
-                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => ErrorCode::Unavailable,
+                // What the transport itself answers when the other side cannot be reached, goes away, or is too slow.
+                Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => ErrorCode::Unavailable,
+                _ if std::error::Error::source(status).is_some() => ErrorCode::Unavailable,
                 // What a server answers for the transport when too many calls are under way on the connection.
                 Code::ResourceExhausted => ErrorCode::Overloaded,
                 _ => ErrorCode::Internal,

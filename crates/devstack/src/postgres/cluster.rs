@@ -3,15 +3,18 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use super::USER;
 use super::account::Account;
 use super::password::Password;
+use crate::Signal;
 use crate::data_dir::DataDir;
+use crate::watchdog::Watchdog;
 
 /// Postgres's own directory, inside the one that this crate is given.
 pub(super) const DATA: &str = "data";
@@ -116,9 +119,15 @@ fn write_private(path: &Path, text: &str) -> Result<()> {
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Runs a program to its end, which is also this program's end: what is left of an `initdb` would remove the directory of
+/// the next one.
 fn run(command: &mut Command) -> Result<String> {
     let program = Path::new(command.get_program()).display().to_string();
-    let output = command.output().with_context(|| format!("cannot start {program}"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let watchdog = Watchdog::over(child.id(), Signal::Kill).context("cannot start the watchdog of a child")?;
+    let output = child.wait_with_output().with_context(|| format!("cannot wait for {program}"))?;
+    drop(watchdog);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{program} failed ({}): {said}", output.status);

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use huddle_domain::Partitions;
 use huddle_log::LogError;
+use huddle_service::config::{ByteCount, duration};
 use serde::{Deserialize, Serialize};
 
 /// Where the log is and how its streams are made. `Debug` leaves out user names and passwords in server addresses.
@@ -18,17 +19,18 @@ pub struct Config {
     pub partitions: u16,
     /// Copies of each partition: 1, 3 or 5, at most as many as there are servers. Default: 1.
     pub replicas: u8,
-    /// Seconds after which a stored event leaves the log: at least 3,600. Default: 604,800 (7 days).
-    pub max_age_seconds: u64,
-    /// Bytes that one partition may take on the disk of each server; a full log refuses new events. At least 1 MiB.
-    /// Default: 8,589,934,592 (8 GiB).
-    pub max_bytes: u64,
+    /// When an event leaves the log: at least 1 h. Default: 7 d.
+    #[serde(with = "duration")]
+    pub max_age: Duration,
+    /// What one partition may take on the disk of each server; a full log refuses new events. At least 1 MiB. Default:
+    /// 8 GiB.
+    pub max_bytes: ByteCount,
 }
 
 /// Shortest retention: persistence must have had time to notice that it lags.
-const MAX_AGE_SECONDS_MIN: u64 = 3_600;
+const MAX_AGE_MIN: Duration = Duration::from_hours(1);
 /// Smallest partition.
-const MAX_BYTES_MIN: u64 = 1024 * 1024;
+const MAX_BYTES_MIN: ByteCount = ByteCount::mebibytes(1);
 
 impl Default for Config {
     fn default() -> Self {
@@ -36,8 +38,8 @@ impl Default for Config {
             servers: vec!["nats://127.0.0.1:4222".to_owned()],
             partitions: 1,
             replicas: 1,
-            max_age_seconds: 7 * 24 * 3_600,
-            max_bytes: 8 * 1024 * 1024 * 1024,
+            max_age: Duration::from_hours(7 * 24),
+            max_bytes: ByteCount::mebibytes(8 * 1024),
         }
     }
 }
@@ -49,7 +51,7 @@ impl fmt::Debug for Config {
             .field("servers", &servers)
             .field("partitions", &self.partitions)
             .field("replicas", &self.replicas)
-            .field("max_age_seconds", &self.max_age_seconds)
+            .field("max_age", &self.max_age)
             .field("max_bytes", &self.max_bytes)
             .finish()
     }
@@ -71,17 +73,13 @@ impl Config {
         if !matches!(self.replicas, 1 | 3 | 5) {
             return refused(format!("`replicas` is {}", self.replicas), "set it to 1, 3 or 5");
         }
-        if self.max_age_seconds < MAX_AGE_SECONDS_MIN {
-            return refused(format!("`max_age_seconds` is {}", self.max_age_seconds), "set it to 3,600 or more");
+        if self.max_age < MAX_AGE_MIN {
+            return refused(format!("`max_age` is {:?}", self.max_age), "set it to 1h or more");
         }
-        if self.max_bytes < MAX_BYTES_MIN || i64::try_from(self.max_bytes).is_err() {
-            return refused(format!("`max_bytes` is {}", self.max_bytes), "set it to 1,048,576 or more");
+        if self.max_bytes < MAX_BYTES_MIN || i64::try_from(self.max_bytes.as_u64()).is_err() {
+            return refused(format!("`max_bytes` is {}", self.max_bytes), "set it to 1MiB or more");
         }
         Ok(())
-    }
-
-    pub(crate) const fn max_age(&self) -> Duration {
-        Duration::from_secs(self.max_age_seconds)
     }
 }
 
@@ -111,8 +109,8 @@ mod tests {
             ("servers", Config { servers: Vec::new(), ..Config::default() }),
             ("partitions", Config { partitions: 0, ..Config::default() }),
             ("replicas", Config { replicas: 2, ..Config::default() }),
-            ("max_age_seconds", Config { max_age_seconds: 1, ..Config::default() }),
-            ("max_bytes", Config { max_bytes: 1, ..Config::default() }),
+            ("max_age", Config { max_age: Duration::from_secs(1), ..Config::default() }),
+            ("max_bytes", Config { max_bytes: ByteCount::new(1), ..Config::default() }),
         ];
         assert!(Config::default().validate().is_ok());
         for (setting, config) in cases {

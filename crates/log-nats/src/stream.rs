@@ -85,9 +85,9 @@ fn settings(config: &Config, partition: Partition) -> Settings {
         storage: StorageType::File,
         discard: DiscardPolicy::New,
         num_replicas: usize::from(config.replicas),
-        max_age: config.max_age(),
+        max_age: config.max_age,
         // Validated: fits.
-        max_bytes: i64::try_from(config.max_bytes).unwrap_or(i64::MAX),
+        max_bytes: i64::try_from(config.max_bytes.as_u64()).unwrap_or(i64::MAX),
         max_messages: -1,
         max_messages_per_subject: -1,
         max_message_size: MESSAGE_BYTES_MAX,
@@ -204,7 +204,7 @@ fn creation_refused(error: &jetstream::Error, config: &Config) -> Miss {
         | ErrorCode::INSUFFICIENT_RESOURCES
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED => unsuitable(format!(
-            "lower `max_bytes` ({} bytes for each partition), or raise `max_file_store` in the server's `jetstream` \
+            "lower `max_bytes` ({} for each partition), or raise `max_file_store` in the server's `jetstream` \
              section",
             config.max_bytes
         )),

@@ -8,6 +8,7 @@ use huddle_devstack::{NatsOptions, NatsRelease, free_port};
 use huddle_domain::{ClientId, EventKind, NewEvent, Partition, Partitions, Seq, TeamId, UserId};
 use huddle_log::{Condition, Log, LogError, PublishError};
 use huddle_log_nats::{Config, NatsLog};
+use huddle_service::config::ByteCount;
 
 use crate::support::Served;
 
@@ -84,7 +85,7 @@ async fn more_replicas_than_servers_are_refused() {
 #[tokio::test]
 async fn more_bytes_than_the_server_has_are_refused() {
     let served = one_node().await;
-    let max_bytes = 1 << 60;
+    let max_bytes = ByteCount::new(1 << 60);
     let log = NatsLog::connect(Config { max_bytes, ..served.config.clone() }).await.unwrap();
     unsuitable(log.prepare(PARTITION, Seq::ZERO).await, &["`max_bytes`", "max_file_store"]);
 }
@@ -119,7 +120,7 @@ async fn a_stream_with_other_settings_is_refused_by_name_of_the_setting() {
 async fn other_sizes_concern_only_who_prepares() {
     let served = one_node().await;
     served.log().await.prepare(PARTITION, Seq::ZERO).await.unwrap();
-    let other = Config { max_age_seconds: 3_600, ..served.config.clone() };
+    let other = Config { max_age: Duration::from_hours(1), ..served.config.clone() };
     let log = NatsLog::connect(other).await.unwrap();
     log.check().await.unwrap();
     unsuitable(log.prepare(PARTITION, Seq::ZERO).await, &["max_age = 604800s", "3600s"]);

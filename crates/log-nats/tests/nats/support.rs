@@ -6,9 +6,10 @@ use async_nats::jetstream;
 use huddle_devstack::{Nats, NatsOptions, Tools};
 use huddle_domain::{Partitions, TeamId};
 use huddle_log_nats::{Config, NatsLog};
+use huddle_service::config::ByteCount;
 use tokio::{sync::Mutex, time::sleep};
 
-const MAX_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_BYTES: ByteCount = ByteCount::mebibytes(256);
 /// Between two looks at who leads.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -70,6 +70,10 @@ impl Log for NatsLog {
         settings::prepare(&self.link, &self.config, partition, highest_stored).await
     }
 
+    async fn advance(&self, partition: Partition, stored: Seq, above: Seq) -> Result<Seq, LogError> {
+        settings::advance(&self.link, partition, stored, above).await
+    }
+
     async fn check(&self) -> Result<(), LogError> {
         let mut failures: Vec<_> = stream::iter(self.partitions.iter())
             .map(|partition| settings::check(&self.link, &self.config, partition))

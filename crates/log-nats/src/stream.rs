@@ -53,6 +53,24 @@ pub(crate) async fn prepare(
     .await
 }
 
+/// Leaves a hole behind the stream's last entry; see [`huddle_log::Log::advance`].
+pub(crate) async fn advance(link: &Link, partition: Partition, stored: Seq, above: Seq) -> Result<Seq, LogError> {
+    until_answered("advancing a partition", || async {
+        let info = find(link, partition).await?.ok_or(Miss::Final(LogError::Missing { partition }))?;
+        let last = Seq::new(info.state.last_sequence);
+        if last >= above {
+            return Ok(last);
+        }
+        Err(Miss::Final(LogError::Unsuitable {
+            problem: format!(
+                "partition {partition} ends at {last}, stored up to {stored}, and has to go on above {above}"
+            ),
+            remedy: "import before the log is made: `huddle migrate --skip-log`, import, `huddle migrate`".to_owned(),
+        }))
+    })
+    .await
+}
+
 /// Checks that the stream of `partition` is there and usable by this version. Sizes are the business of whoever
 /// prepares it.
 pub(crate) async fn check(link: &Link, config: &Config, partition: Partition) -> Result<(), LogError> {

@@ -81,6 +81,16 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// and safe to call from several processes at once.
     async fn prepare(&self, partition: Partition, highest_stored: Seq) -> Result<(), LogError>;
 
+    /// Makes every position that `partition` will assign from now on greater than `above`, by leaving a hole: for events
+    /// that come with positions of their own from elsewhere. Returns a position at or above `above` after which the log
+    /// goes on. Appends nothing, loses nothing that was acknowledged, and changes nothing when the log is past `above`
+    /// already. Idempotent.
+    ///
+    /// Called by the owner of the store, with `stored` as far as the store is committed. Entries beyond `stored` may be in
+    /// the way of a log that keeps them in one run with what follows: such a log answers [`LogError::Unsuitable`]
+    /// and changes nothing. Events that are published meanwhile may be refused as retryable.
+    async fn advance(&self, partition: Partition, stored: Seq, above: Seq) -> Result<Seq, LogError>;
+
     /// Whether the log can be reached and every partition is there and fit: one bounded round trip per partition.
     async fn check(&self) -> Result<(), LogError>;
 

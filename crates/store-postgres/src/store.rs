@@ -71,6 +71,10 @@ impl EventStore for PostgresStore {
         events::message(self, team, seq).await
     }
 
+    async fn list_teams(&self, after: Option<&TeamId>, limit: u32) -> Result<Page<TeamId>, StoreError> {
+        events::list_teams(self, after, limit).await
+    }
+
     async fn find_sends(&self, keys: &[SendKey]) -> Result<Vec<Event>, StoreError> {
         events::find_sends(self, keys).await
     }

@@ -19,6 +19,9 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the message of `team` that was posted at `seq`.
     async fn message(&self, team: &TeamId, seq: Seq) -> Result<Option<Message>, StoreError>;
 
+    /// Returns up to `limit` teams that have events, whose team id comes after `after`, by team id (byte order).
+    async fn list_teams(&self, after: Option<&TeamId>, limit: u32) -> Result<Page<TeamId>, StoreError>;
+
     /// Returns the events that are stored under any of `keys`, in no particular order; `prev_seq` is not filled in
     /// (0). One round trip whatever the number of keys.
     async fn find_sends(&self, keys: &[SendKey]) -> Result<Vec<Event>, StoreError>;

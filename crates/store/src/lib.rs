@@ -15,4 +15,6 @@ mod partition;
 pub use directory::{DirectoryStore, Member, Membership, Page, Team, UserTeam};
 pub use error::StoreError;
 pub use event::{EventStore, Message, MessagePage, MessagePosition, MessageQuery, Order};
-pub use partition::{Applied, Batch, BatchItem, DeadLetter, DeadLetterReason, PartitionStore, PartitionWriter};
+pub use partition::{
+    Applied, Batch, BatchItem, DeadLetter, DeadLetterReason, Imported, PartitionStore, PartitionWriter,
+};

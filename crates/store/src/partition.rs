@@ -39,6 +39,17 @@ pub trait PartitionWriter: fmt::Debug + Send + 'static {
     /// position that the new one reports.
     async fn apply(&mut self, batch: Batch) -> Result<Applied, StoreError>;
 
+    /// Stores events that have a history elsewhere, under the positions that they bring, in one transaction: whatever
+    /// the partition's own position is, which stays where it is. `events` ascend within each team. What they mean to
+    /// teams and members is applied as by [`apply`](Self::apply). Idempotent: an event that is stored already, the same
+    /// in position, key and content, is counted as present.
+    ///
+    /// Another event at the position or under the key is a conflict: nothing of `events` is stored then.
+    ///
+    /// Readers may see no event above the partition's position: the caller moves the log
+    /// ([`advance`](../huddle_log/trait.Log.html)) and the position above all of them first.
+    async fn import(&mut self, events: Vec<Event>) -> Result<Imported, StoreError>;
+
     /// Makes sure that the claim still holds: one bounded round trip. For quiet times: an owner that neither applies
     /// nor confirms for 3 s may lose its claim to whoever wants the partition.
     async fn confirm(&mut self) -> Result<(), StoreError>;
@@ -112,6 +123,17 @@ impl DeadLetterReason {
             Self::Refused => "refused",
         }
     }
+}
+
+/// What became of events that were imported.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// How many events were stored.
+    pub stored: usize,
+    /// How many had been stored before.
+    pub present: usize,
+    /// What is in the way, event by event; when there is any, nothing was stored.
+    pub conflicts: Vec<(Seq, DeadLetterReason)>,
 }
 
 /// What became of a batch.

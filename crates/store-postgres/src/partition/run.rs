@@ -69,6 +69,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// What became no row so far, ascending.
+    pub(super) fn conflicts(&self) -> Vec<(Seq, DeadLetterReason)> {
+        let mut conflicts: Vec<_> = self.dead_letters.iter().map(|letter| (letter.seq, letter.reason)).collect();
+        conflicts.sort_unstable_by_key(|(seq, _)| *seq);
+        conflicts
+    }
+
     /// Writes what concerns the batch as a whole. Returns how many events were stored, and what became a dead letter.
     pub(super) async fn finish(
         mut self,

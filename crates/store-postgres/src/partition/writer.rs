@@ -1,8 +1,8 @@
 //! The one writer of a partition, over the connection that holds the partition's lock.
 
 use async_trait::async_trait;
-use huddle_domain::{Partition, Seq};
-use huddle_store::{Applied, Batch, BatchItem, PartitionWriter, StoreError};
+use huddle_domain::{Event, Partition, Seq};
+use huddle_store::{Applied, Batch, BatchItem, Imported, PartitionWriter, StoreError};
 use sqlx::{Acquire as _, PgConnection, PgTransaction};
 
 use super::{claim::read_progress, run::Run};
@@ -67,6 +67,23 @@ impl Writer {
     }
 }
 
+/// Stores `events` in one transaction, or nothing of them when another event is in the way of one.
+async fn import(connection: &mut PgConnection, partition: Partition, events: Vec<Event>) -> Result<Imported, Failure> {
+    let offered = events.len();
+    let items: Vec<BatchItem> = events.into_iter().map(BatchItem::Event).collect();
+    let mut transaction = connection.begin().await?;
+    let mut run = Run::new(partition, &items);
+    run.apply(&mut transaction).await?;
+    let conflicts = run.conflicts();
+    if !conflicts.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Imported { conflicts, ..Imported::default() });
+    }
+    let (stored, _) = run.finish(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Imported { stored, present: offered - stored, conflicts })
+}
+
 /// What ends a transaction.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -112,6 +129,25 @@ impl PartitionWriter for Writer {
         self.position = applied.through;
         self.in_doubt = false;
         Ok(applied)
+    }
+
+    async fn import(&mut self, events: Vec<Event>) -> Result<Imported, StoreError> {
+        const CONTEXT: &str = "importing events";
+        if self.in_doubt {
+            return Err(StoreError::NotOwner);
+        }
+        // Stays set when this future is dropped half-way.
+        self.in_doubt = true;
+        let (connector, partition) = (self.connector.clone(), self.partition);
+        let import = async {
+            import(&mut self.connection, partition, events).await.map_err(|failure| match failure {
+                Failure::Sql(error) => store_error(CONTEXT, error),
+                Failure::Store(error) => error,
+            })
+        };
+        let imported = connector.bounded(BATCH_STATEMENTS, CONTEXT, import).await?;
+        self.in_doubt = false;
+        Ok(imported)
     }
 
     async fn confirm(&mut self) -> Result<(), StoreError> {

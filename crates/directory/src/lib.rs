@@ -30,5 +30,5 @@ mod service;
 mod turns;
 
 pub use config::Config;
-pub use huddle_grpc::{BindError, ServeError};
-pub use server::{Parts, Server, StartError};
+pub use huddle_grpc::{BindError, ServeError, StartError};
+pub use server::{Parts, Server};

@@ -18,4 +18,4 @@ mod websocket;
 mod worker;
 
 pub use config::{Config, ConfigError};
-pub use server::{Parts, Server, StartError, bind};
+pub use server::{Parts, Server, StartError, Upstream, bind};

@@ -16,7 +16,7 @@ use crate::{
     relay::Relay,
     rest,
     sends::{PriorSends, Sends},
-    upstream::{self, Directory, History, ServiceToken},
+    upstream::{self, Channels, Directory, History, ServiceToken},
     watch::{Watch, follow_watermarks},
     websocket,
     worker::{Worker, WorkerMessage},
@@ -41,12 +41,30 @@ pub struct Parts {
     pub log: Arc<dyn Log>,
     /// Tells who a token belongs to.
     pub verifier: Arc<Verifier>,
+    /// History and the directory.
+    pub upstream: Upstream,
     /// The token with which the gateway asks history and directory.
     pub service_token: String,
     /// Where its metrics go.
     pub metrics: Metrics,
     /// Where its readiness goes.
     pub readiness: Readiness,
+}
+
+/// How the gateway reaches history and the directory.
+#[derive(Debug)]
+pub enum Upstream {
+    /// At the addresses in the settings. The gateway reports as the components `history` and `directory` whether they
+    /// answer.
+    Urls,
+    /// Over channels to services of the same process, which report for themselves. The addresses in the settings are
+    /// not used.
+    Channels {
+        /// To history.
+        history: Channel,
+        /// To the directory.
+        directory: Channel,
+    },
 }
 
 /// Why a gateway cannot start. A retry does not help before something is changed.
@@ -82,8 +100,7 @@ pub struct Server {
     parts: Parts,
     listener: std::net::TcpListener,
     address: SocketAddr,
-    history: Channel,
-    directory: Channel,
+    upstream: Channels,
     service_token: ServiceToken,
     metrics: GatewayMetrics,
 }
@@ -93,14 +110,22 @@ pub async fn bind(parts: Parts) -> Result<Server, StartError> {
     let config = &parts.config;
     config.validate()?;
     let channel = |url: &str, setting| upstream::channel(url).map_err(|source| StartError::Url { setting, source });
-    let history = channel(&config.history_url, "gateway.history_url")?;
-    let directory = channel(&config.directory_url, "gateway.directory_url")?;
+    let upstream = match &parts.upstream {
+        Upstream::Urls => Channels {
+            history: channel(&config.history_url, "gateway.history_url")?,
+            directory: channel(&config.directory_url, "gateway.directory_url")?,
+            are_watched: true,
+        },
+        Upstream::Channels { history, directory } => {
+            Channels { history: history.clone(), directory: directory.clone(), are_watched: false }
+        }
+    };
     let service_token = ServiceToken::new(&parts.service_token).map_err(|_| StartError::ServiceToken)?;
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = listen_on(config.listen).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let metrics = parts.metrics.register(GatewayMetrics::register);
-    Ok(Server { parts, listener, address, history, directory, service_token, metrics })
+    Ok(Server { parts, listener, address, upstream, service_token, metrics })
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -120,11 +145,11 @@ impl Server {
     /// Serves until shutdown: at the soft stage connections are sent away over the configured time, at the hard stage
     /// what is left is cut off.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
-        let Self { parts, listener, history: history_channel, directory: directory_channel, .. } = self;
+        let Self { parts, listener, upstream, .. } = self;
         let Parts { config, log, verifier, readiness, .. } = parts;
         let metrics = self.metrics;
-        let history = History::new(history_channel.clone(), self.service_token.clone());
-        let directory = Directory::new(directory_channel.clone(), self.service_token);
+        let history = History::new(upstream.history.clone(), self.service_token.clone());
+        let directory = Directory::new(upstream.directory.clone(), self.service_token);
         let memberships = Arc::new(Memberships::new(directory));
         let relay = Arc::new(Relay::new(Arc::clone(&log), history.clone(), Arc::clone(&memberships), metrics.clone()));
         let prior = PriorSends::start(history.clone(), metrics.clone());
@@ -142,7 +167,7 @@ impl Server {
             metrics,
         });
 
-        let watch = Watch { log: Arc::clone(&log), history: history_channel, directory: directory_channel, readiness };
+        let watch = Watch { log: Arc::clone(&log), upstream, readiness };
         let watching = tokio::spawn(watch.run(shutdown.clone()));
         let following = tokio::spawn(follow_watermarks(log, watermarks, shutdown.clone()));
 

@@ -11,11 +11,11 @@ use huddle_service::{
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
-use crate::upstream;
+use crate::upstream::{self, Channels};
 
-/// How often everything is looked at.
+/// The pause between two looks at the same part.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long the log may take to say that it can be used. The log itself tries for longer, which would hold up the rest.
+/// How long the log may take to say that it can be used. The log itself tries for longer.
 const LOG_PATIENCE: Duration = Duration::from_secs(4);
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 const BACKOFF_CAP: Duration = Duration::from_secs(2);
@@ -23,40 +23,49 @@ const BACKOFF_CAP: Duration = Duration::from_secs(2);
 /// The gateway's components as `/readyz` shows them.
 pub(crate) struct Watch {
     pub(crate) log: Arc<dyn Log>,
-    pub(crate) history: Channel,
-    pub(crate) directory: Channel,
+    pub(crate) upstream: Channels,
     pub(crate) readiness: Readiness,
 }
 
 impl Watch {
     /// Keeps the readiness current until shutdown.
     pub(crate) async fn run(self, shutdown: Shutdown) {
-        let log = self.readiness.component("log");
-        let history = self.readiness.component("history");
-        let directory = self.readiness.component("directory");
+        let Self { log, upstream, readiness } = self;
         let look = async {
-            loop {
-                let (log_check, history_answers, directory_answers) = tokio::join!(
-                    timeout(LOG_PATIENCE, self.log.check()),
-                    upstream::answers(self.history.clone()),
-                    upstream::answers(self.directory.clone()),
+            if upstream.are_watched {
+                tokio::join!(
+                    watch_log(&*log, readiness.component("log")),
+                    watch_service(upstream.history, readiness.component("history")),
+                    watch_service(upstream.directory, readiness.component("directory")),
                 );
-                match log_check {
-                    Ok(Ok(())) => log.set_ready(),
-                    Ok(Err(error)) => log.set_not_ready(error.to_string()),
-                    Err(_elapsed) => log.set_not_ready("does not answer"),
-                }
-                set(&history, history_answers);
-                set(&directory, directory_answers);
-                sleep(INTERVAL).await;
+            } else {
+                watch_log(&*log, readiness.component("log")).await;
             }
         };
         shutdown.soft().run_until_cancelled(look).await;
     }
 }
 
-fn set(component: &ComponentState, answers: bool) {
-    if answers { component.set_ready() } else { component.set_not_ready("does not answer") }
+async fn watch_log(log: &dyn Log, component: ComponentState) {
+    loop {
+        match timeout(LOG_PATIENCE, log.check()).await {
+            Ok(Ok(())) => component.set_ready(),
+            Ok(Err(error)) => component.set_not_ready(error.to_string()),
+            Err(_elapsed) => component.set_not_ready("does not answer"),
+        }
+        sleep(INTERVAL).await;
+    }
+}
+
+async fn watch_service(channel: Channel, component: ComponentState) {
+    loop {
+        if upstream::answers(channel.clone()).await {
+            component.set_ready();
+        } else {
+            component.set_not_ready("does not answer");
+        }
+        sleep(INTERVAL).await;
+    }
 }
 
 /// Follows the stored watermarks until shutdown, through whatever happens to the log's connection.

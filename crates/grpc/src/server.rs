@@ -15,6 +15,8 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
+use crate::MemoryIncoming;
+
 /// Largest message in either direction, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// HTTP/2 streams open at once on one connection, waiting calls and live streams together.
@@ -32,7 +34,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A bound address that is not served yet.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -53,14 +55,14 @@ pub struct ServeError(#[from] tonic::transport::Error);
 
 /// Bounds of one connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Calls under way at once on one connection; more are refused with RESOURCE_EXHAUSTED.
-    pub calls_per_connection_max: usize,
+    pub(crate) calls_per_connection_max: usize,
 }
 
 impl Listener {
     /// Takes `address`, which `setting` configures.
-    pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<Self, BindError> {
+    pub(crate) async fn bind(setting: &'static str, address: SocketAddr) -> Result<Self, BindError> {
         let failed = |source| BindError { setting, address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -68,13 +70,16 @@ impl Listener {
     }
 
     /// The address that was taken, with its real port.
-    pub const fn local_addr(&self) -> SocketAddr {
+    pub(crate) const fn local_addr(&self) -> SocketAddr {
         self.address
     }
 }
 
 /// Adds gRPC reflection, v1 and v1alpha, for `service`.
-pub fn reflection(routes: &mut RoutesBuilder, service: &'static str) -> Result<(), tonic_reflection::server::Error> {
+pub(crate) fn reflection(
+    routes: &mut RoutesBuilder,
+    service: &'static str,
+) -> Result<(), tonic_reflection::server::Error> {
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -87,7 +92,7 @@ pub fn reflection(routes: &mut RoutesBuilder, service: &'static str) -> Result<(
 /// The health of a service, as gRPC health checks and the process's readiness show it: that of the store, which every
 /// call needs.
 #[derive(Debug)]
-pub struct Health {
+pub(crate) struct Health {
     reporter: HealthReporter,
     service: &'static str,
     store: Arc<dyn PartitionStore>,
@@ -96,7 +101,7 @@ pub struct Health {
 
 impl Health {
     /// Adds the health service to `routes`. `service` is not serving before [`follow`](Self::follow) has seen `store`.
-    pub async fn add(
+    pub(crate) async fn add(
         routes: &mut RoutesBuilder,
         service: &'static str,
         store: Arc<dyn PartitionStore>,
@@ -111,7 +116,7 @@ impl Health {
 
     /// Looks at the store again and again until the soft stage of the shutdown; then says that this server is not
     /// serving and ends all watches.
-    pub async fn follow(mut self, shutdown: &Shutdown) {
+    pub(crate) async fn follow(mut self, shutdown: &Shutdown) {
         let looks = async {
             loop {
                 match timeout(CHECK_TIMEOUT, self.store.check()).await {
@@ -151,19 +156,33 @@ impl Health {
     }
 }
 
-/// Serves `routes` until the soft stage of the shutdown, then finishes the calls under way: until the hard stage, and
-/// 5 s at most.
-pub async fn serve(listener: Listener, routes: Routes, limits: Limits, shutdown: &Shutdown) -> Result<(), ServeError> {
+/// Serves `routes` to the network, and to the process itself through `memory`, until the soft stage of the shutdown; then
+/// finishes the calls under way: until the hard stage, and 5 s at most.
+pub(crate) async fn serve(
+    listener: Listener,
+    memory: Option<MemoryIncoming>,
+    routes: Routes,
+    limits: Limits,
+    shutdown: &Shutdown,
+) -> Result<(), ServeError> {
+    let builder = || {
+        Server::builder()
+            .load_shed(true)
+            .concurrency_limit_per_connection(limits.calls_per_connection_max)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+    };
+    let end = || shutdown.soft().clone().cancelled_owned();
+    let within = async {
+        let Some(memory) = memory else { return Ok(()) };
+        builder().add_routes(routes.clone()).serve_with_incoming_shutdown(memory, end()).await
+    };
     let incoming = TcpIncoming::from(listener.listener).with_nodelay(Some(true));
-    let serving = Server::builder()
-        .load_shed(true)
-        .concurrency_limit_per_connection(limits.calls_per_connection_max)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+    let serving = builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, shutdown.soft().clone().cancelled_owned());
-    let end = async {
+        .add_routes(routes.clone())
+        .serve_with_incoming_shutdown(incoming, end());
+    let drained = async {
         shutdown.soft().cancelled().await;
         tokio::select! {
             () = shutdown.hard().cancelled() => {}
@@ -171,8 +190,8 @@ pub async fn serve(listener: Listener, routes: Routes, limits: Limits, shutdown:
         }
     };
     tokio::select! {
-        served = serving => Ok(served?),
-        () = end => {
+        served = async { tokio::try_join!(serving, within) } => Ok(served.map(drop)?),
+        () = drained => {
             tracing::info!(address = %listener.address, "connections left open at the end of the drain");
             Ok(())
         }

@@ -21,5 +21,5 @@ mod stream_events;
 mod tail;
 
 pub use config::Config;
-pub use huddle_grpc::{BindError, ServeError};
-pub use server::{Parts, Server, StartError};
+pub use huddle_grpc::{BindError, ServeError, StartError};
+pub use server::{Parts, Server};

@@ -34,6 +34,7 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
         verifier: process.verifier.clone(),
         metrics: process.metrics.clone(),
         readiness: process.readiness.clone(),
+        memory: None,
     })
     .await
     .map_err(Failure::failed)?;

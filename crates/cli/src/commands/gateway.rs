@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use huddle_gateway::{Parts, bind};
+use huddle_gateway::{Parts, Upstream, bind};
 
 use crate::{config::ConfigArgs, failure::Failure, process::Process};
 
@@ -42,6 +42,7 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
         config: process.config.gateway.clone(),
         log,
         verifier: process.verifier.clone(),
+        upstream: Upstream::Urls,
         service_token: service_token.expose().to_owned(),
         metrics: process.metrics.clone(),
         readiness: process.readiness.clone(),

@@ -63,6 +63,7 @@ impl Directory {
             verifier: verifier(),
             metrics: metrics.clone(),
             readiness: Readiness::new(shutdown.clone()),
+            memory: None,
         });
         let server = server.await.unwrap();
         let address = server.local_addr();

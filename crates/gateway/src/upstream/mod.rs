@@ -25,6 +25,15 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Added to a call's deadline before this side gives up by itself.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(200);
 
+/// The ways to the services behind the gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct Channels {
+    pub(crate) history: Channel,
+    pub(crate) directory: Channel,
+    /// Whether it is for the gateway to say that they answer.
+    pub(crate) are_watched: bool,
+}
+
 /// The token with which services trust each other, ready for use in metadata.
 #[derive(Clone)]
 pub(crate) struct ServiceToken(Arc<MetadataValue<Ascii>>);

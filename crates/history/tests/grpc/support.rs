@@ -47,6 +47,7 @@ impl History {
             verifier: verifier(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
+            memory: None,
         });
         let server = server.await.unwrap();
         let address = server.local_addr();

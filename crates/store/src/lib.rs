@@ -5,6 +5,7 @@
 //! [`DirectoryStore`] for one type, run the suite against a real instance, and wire it up in the `huddle` binary.
 #![deny(missing_docs)]
 
+pub mod backend;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod directory;

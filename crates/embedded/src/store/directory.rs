@@ -1,0 +1,148 @@
+//! Owns the reading of teams and members.
+
+use huddle_domain::{TeamId, UserId};
+use huddle_store::{
+    Member, Membership, Page, StoreError, Team, UserTeam,
+    backend::{MemberColumns, TeamColumns, role, truncate},
+};
+use sqlx::{FromRow, Row as _, SqlitePool, sqlite::SqliteRow};
+
+use super::error::store_error;
+
+const TEAM: &str = "SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = ?1";
+
+const MEMBERSHIP: &str = "
+    SELECT members.role, teams.archived
+    FROM members JOIN teams USING (team_id)
+    WHERE members.team_id = ?1 AND members.user_id = ?2";
+
+const OWNER_COUNT: &str = "SELECT count(*) FROM members WHERE team_id = ?1 AND role = 'owner'";
+
+pub(super) const LIST_MEMBERS: &str = "
+    SELECT members.user_id, users.name, members.role, members.since_seq
+    FROM members LEFT JOIN users USING (user_id)
+    WHERE members.team_id = ?1 AND members.user_id > ?2
+    ORDER BY members.user_id
+    LIMIT ?3";
+
+// CROSS JOIN: by the user's memberships in their order, and not by all teams.
+pub(super) const LIST_USER_TEAMS: &str = "
+    SELECT teams.team_id, teams.name, teams.archived, teams.created_seq, teams.created_time_ms, members.role
+    FROM members CROSS JOIN teams USING (team_id)
+    WHERE members.user_id = ?1 AND members.team_id > ?2
+    ORDER BY members.team_id
+    LIMIT ?3";
+
+struct TeamRow(TeamColumns);
+
+impl FromRow<'_, SqliteRow> for TeamRow {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(TeamColumns {
+            team_id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            archived: row.try_get::<i64, _>(2)? != 0,
+            created_seq: row.try_get(3)?,
+            created_time_ms: row.try_get(4)?,
+        }))
+    }
+}
+
+struct MemberRow(MemberColumns);
+
+impl FromRow<'_, SqliteRow> for MemberRow {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(MemberColumns {
+            user_id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            role: row.try_get(2)?,
+            since_seq: row.try_get(3)?,
+        }))
+    }
+}
+
+struct UserTeamRow {
+    team: TeamColumns,
+    role: String,
+}
+
+impl FromRow<'_, SqliteRow> for UserTeamRow {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { team: TeamRow::from_row(row)?.0, role: row.try_get(5)? })
+    }
+}
+
+/// Returns the team.
+pub(crate) async fn team(pool: &SqlitePool, team: &TeamId) -> Result<Option<Team>, StoreError> {
+    let row = sqlx::query_as::<_, TeamRow>(TEAM).bind(team.as_str()).fetch_optional(pool).await;
+    let row = row.map_err(|error| store_error("reading a team", error))?;
+    Ok(row.map(|row| row.0.into_team()).transpose()?)
+}
+
+/// Returns what `user` is in `team`.
+pub(crate) async fn membership(
+    pool: &SqlitePool,
+    team: &TeamId,
+    user: &UserId,
+) -> Result<Option<Membership>, StoreError> {
+    let row = sqlx::query_as::<_, (String, i64)>(MEMBERSHIP)
+        .bind(team.as_str())
+        .bind(user.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(|error| store_error("reading a membership", error))?;
+    let Some((name, archived)) = row else {
+        return Ok(None);
+    };
+    let role = role(&name, || format!("({team}, {user})"))?;
+    Ok(Some(Membership { role, team_archived: archived != 0 }))
+}
+
+/// Returns how many owners `team` has.
+pub(crate) async fn owner_count(pool: &SqlitePool, team: &TeamId) -> Result<u64, StoreError> {
+    let count = sqlx::query_scalar::<_, i64>(OWNER_COUNT).bind(team.as_str()).fetch_one(pool).await;
+    let count = count.map_err(|error| store_error("counting owners", error))?;
+    // A count is never negative.
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
+/// Returns a page of the members of `team`.
+pub(crate) async fn list_members(
+    pool: &SqlitePool,
+    team: &TeamId,
+    after: Option<&UserId>,
+    limit: u32,
+) -> Result<Page<Member>, StoreError> {
+    // No id is empty, so every id is above the empty text.
+    let mut rows = sqlx::query_as::<_, MemberRow>(LIST_MEMBERS)
+        .bind(team.as_str())
+        .bind(after.map_or("", UserId::as_str))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(|error| store_error("listing members", error))?;
+    let has_more = truncate(&mut rows, limit);
+    let items = rows.into_iter().map(|row| row.0.into_member(team)).collect::<Result<_, _>>()?;
+    Ok(Page { items, has_more })
+}
+
+/// Returns a page of the teams of `user`.
+pub(crate) async fn list_user_teams(
+    pool: &SqlitePool,
+    user: &UserId,
+    after: Option<&TeamId>,
+    limit: u32,
+) -> Result<Page<UserTeam>, StoreError> {
+    let mut rows = sqlx::query_as::<_, UserTeamRow>(LIST_USER_TEAMS)
+        .bind(user.as_str())
+        .bind(after.map_or("", TeamId::as_str))
+        .bind(i64::from(limit) + 1)
+        .fetch_all(pool)
+        .await
+        .map_err(|error| store_error("listing a user's teams", error))?;
+    let has_more = truncate(&mut rows, limit);
+    let items = rows.into_iter().map(|row| {
+        let role = role(&row.role, || format!("({}, {user})", row.team.team_id))?;
+        Ok(UserTeam { team: row.team.into_team()?, role })
+    });
+    Ok(Page { items: items.collect::<Result<_, StoreError>>()?, has_more })
+}

@@ -1,0 +1,33 @@
+//! The store's side of the file: statements over the tables, within connections and transactions of the callers.
+//!
+//! Sets of rows go in as one JSON text, an array of arrays, so that each statement's text is constant and a batch is
+//! one exchange with the connection's thread.
+
+mod apply;
+mod dead_letters;
+mod directory;
+mod error;
+mod events;
+mod import;
+mod insert;
+mod messages;
+mod project;
+mod row;
+mod run;
+mod sends;
+mod teams;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use apply::{apply, progress};
+pub(crate) use directory::{list_members, list_user_teams, membership, owner_count, team};
+pub(crate) use error::{is_full, is_refusal, store_error};
+pub(crate) use events::list_events;
+pub(crate) use import::import;
+pub(crate) use insert::insert;
+pub(crate) use messages::{list_messages, message};
+pub(crate) use row::EventRow;
+pub(crate) use sends::{find_sends, sends_by_key};
+pub(crate) use teams::list_teams;
+
+pub(crate) use huddle_store::backend::{from_bigint, to_bigint};

@@ -1,0 +1,14 @@
+//! Pieces that stores over SQL tables have in common: what their rows mean, and what becomes of a batch. For
+//! implementations; nothing here talks to a database.
+
+mod columns;
+mod directory;
+mod insertion;
+mod page;
+mod tally;
+
+pub use columns::{EventColumns, KindColumns, Unreadable, from_bigint, to_bigint};
+pub use directory::{MemberColumns, TeamColumns, role};
+pub use insertion::{Insertion, NewRows, judge};
+pub use page::{MessageWindow, event_page, truncate};
+pub use tally::{Names, Tally, is_in_order};

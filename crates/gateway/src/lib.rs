@@ -7,6 +7,7 @@ mod core;
 mod frame_limit;
 mod memberships;
 mod metrics;
+mod page;
 mod protocol;
 mod relay;
 mod rest;
@@ -18,4 +19,5 @@ mod websocket;
 mod worker;
 
 pub use config::{Config, ConfigError};
+pub use page::Demo;
 pub use server::{Parts, Server, StartError, Upstream, bind};

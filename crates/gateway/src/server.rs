@@ -13,6 +13,7 @@ use crate::{
     core::Core,
     memberships::Memberships,
     metrics::GatewayMetrics,
+    page::{self, Demo, Page},
     relay::Relay,
     rest,
     sends::{PriorSends, Sends},
@@ -49,6 +50,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where its readiness goes.
     pub readiness: Readiness,
+    /// Whom the page at `/` offers to be; `None` wherever others than the developer may come.
+    pub demo: Option<Demo>,
 }
 
 /// How the gateway reaches history and the directory.
@@ -146,7 +149,7 @@ impl Server {
     /// what is left is cut off.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
         let Self { parts, listener, upstream, .. } = self;
-        let Parts { config, log, verifier, readiness, .. } = parts;
+        let Parts { config, log, verifier, readiness, demo, .. } = parts;
         let metrics = self.metrics;
         let history = History::new(upstream.history.clone(), self.service_token.clone());
         let directory = Directory::new(upstream.directory.clone(), self.service_token);
@@ -171,13 +174,16 @@ impl Server {
         let watching = tokio::spawn(watch.run(shutdown.clone()));
         let following = tokio::spawn(follow_watermarks(log, watermarks, shutdown.clone()));
 
+        let page = Arc::new(Page::new(demo));
         let body_bytes_max = config.frame_max.as_usize();
         let server = HttpServer::new(move || {
             let worker = Worker::start(Arc::clone(&core));
+            let page = Arc::clone(&page);
             App::new()
                 .app_data(worker)
                 .route("/v1/ws", web::get().to(websocket::upgrade))
                 .configure(|routes| rest::configure(routes, body_bytes_max))
+                .configure(|routes| page::configure(routes, page))
         })
         .workers(worker_count(&config))
         .tcp_nodelay(true)

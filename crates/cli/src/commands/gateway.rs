@@ -46,6 +46,7 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
         service_token: service_token.expose().to_owned(),
         metrics: process.metrics.clone(),
         readiness: process.readiness.clone(),
+        demo: None,
     })
     .await
     .map_err(Failure::failed)?;

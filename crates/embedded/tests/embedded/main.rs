@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod log;
+mod open;
 mod restartable;
+mod samples;

@@ -1,7 +1,7 @@
 //! A file whose process can be ended abruptly and started again, while the handles to it live on.
 //!
 //! What would be a process is a runtime here: when it is dropped, the writer ends wherever it stands, as it does when a
-//! process is killed. (The real thing, with real processes, is in `killed.rs`.)
+//! process is killed. (Real processes are killed in the end-to-end tests.)
 
 use std::{
     sync::{Arc, Mutex},

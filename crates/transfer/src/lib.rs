@@ -5,7 +5,15 @@
 #![deny(missing_docs)]
 
 mod digest;
+mod export;
+mod format;
+mod import;
 mod source;
+mod step;
 
 pub use digest::Digest;
+pub use export::{ExportError, ExportOptions, Exported, export_to_file, export_to_stream};
+pub use format::{FileError, FileSource, VERSION};
+pub use import::{ImportError, ImportReport, Target, import};
 pub use source::{CHUNK_EVENTS_MAX, Item, Source, SourceError, TeamPlan, TeamSummary};
+pub use step::{Progress, Step};

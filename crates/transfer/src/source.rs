@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use huddle_domain::{Event, Seq, TeamId};
 
+use crate::FileError;
+
 /// Most events in one [`Item::Events`]: they are held in memory, and stored in one transaction.
 pub const CHUNK_EVENTS_MAX: usize = 1_000;
 
@@ -63,6 +65,9 @@ pub struct TeamSummary {
 /// Why a source cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// An export's file is not whole.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The source cannot be read: a database that does not answer, a file that is not there. The same import, run again
     /// later, may succeed.
     #[error("cannot read {what}")]

@@ -1,13 +1,13 @@
 //! Owns the reading of teams and members.
 
-use huddle_domain::{Name, Role, TeamId, UnixMillis, UserId};
-use huddle_store::{Member, Membership, Page, StoreError, Team, UserTeam};
-
-use crate::{
-    PostgresStore,
-    error::{Unreadable, broken},
-    row::{from_bigint, truncate},
+use huddle_domain::{TeamId, UserId};
+use huddle_store::{
+    Member, Membership, Page, StoreError, Team, UserTeam,
+    backend::{MemberColumns, TeamColumns, role, truncate},
 };
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::PostgresStore;
 
 const TEAM: &str = "SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = $1";
 
@@ -32,34 +32,49 @@ const LIST_USER_TEAMS: &str = "
     ORDER BY members.team_id
     LIMIT $3";
 
-#[derive(sqlx::FromRow)]
-struct TeamRow {
-    team_id: String,
-    name: String,
-    archived: bool,
-    created_seq: i64,
-    created_time_ms: i64,
+struct TeamRow(TeamColumns);
+
+impl FromRow<'_, PgRow> for TeamRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(TeamColumns {
+            team_id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            archived: row.try_get(2)?,
+            created_seq: row.try_get(3)?,
+            created_time_ms: row.try_get(4)?,
+        }))
+    }
 }
 
-#[derive(sqlx::FromRow)]
-struct MemberRow {
-    user_id: String,
-    name: Option<String>,
-    role: String,
-    since_seq: i64,
+struct MemberRow(MemberColumns);
+
+impl FromRow<'_, PgRow> for MemberRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self(MemberColumns {
+            user_id: row.try_get(0)?,
+            name: row.try_get(1)?,
+            role: row.try_get(2)?,
+            since_seq: row.try_get(3)?,
+        }))
+    }
 }
 
-#[derive(sqlx::FromRow)]
 struct UserTeamRow {
-    #[sqlx(flatten)]
-    team: TeamRow,
+    team: TeamColumns,
     role: String,
+}
+
+impl FromRow<'_, PgRow> for UserTeamRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { team: TeamRow::from_row(row)?.0, role: row.try_get(5)? })
+    }
 }
 
 /// Returns the team.
 pub(crate) async fn team(store: &PostgresStore, team: &TeamId) -> Result<Option<Team>, StoreError> {
     let row = sqlx::query_as::<_, TeamRow>(TEAM).bind(team.as_str()).fetch_optional(&store.pool);
-    store.connector.read("reading a team", row).await?.map(TeamRow::into_team).transpose()
+    let row = store.connector.read("reading a team", row).await?;
+    Ok(row.map(|row| row.0.into_team()).transpose()?)
 }
 
 /// Returns what `user` is in `team`.
@@ -101,7 +116,7 @@ pub(crate) async fn list_members(
         .fetch_all(&store.pool);
     let mut rows = store.connector.read("listing members", rows).await?;
     let has_more = truncate(&mut rows, limit);
-    let items = rows.into_iter().map(|row| row.into_member(team)).collect::<Result<_, _>>()?;
+    let items = rows.into_iter().map(|row| row.0.into_member(team)).collect::<Result<_, _>>()?;
     Ok(Page { items, has_more })
 }
 
@@ -119,53 +134,9 @@ pub(crate) async fn list_user_teams(
         .fetch_all(&store.pool);
     let mut rows = store.connector.read("listing a user's teams", rows).await?;
     let has_more = truncate(&mut rows, limit);
-    let items = rows.into_iter().map(|row| row.into_user_team(user)).collect::<Result<_, _>>()?;
-    Ok(Page { items, has_more })
-}
-
-impl TeamRow {
-    fn into_team(self) -> Result<Team, StoreError> {
-        let row = || self.team_id.clone();
-        Ok(Team {
-            team: read("teams", "team_id", TeamId::parse(&self.team_id), row)?,
-            name: read("teams", "name", Name::parse(&self.name), row)?,
-            archived: self.archived,
-            created_seq: from_bigint(self.created_seq),
-            created_time: UnixMillis(self.created_time_ms),
-        })
-    }
-}
-
-impl MemberRow {
-    fn into_member(self, team: &TeamId) -> Result<Member, StoreError> {
-        let row = || format!("({team}, {})", self.user_id);
-        Ok(Member {
-            user: read("members", "user_id", UserId::parse(&self.user_id), row)?,
-            name: self.name.as_deref().map(|name| read("users", "name", Name::parse(name), row)).transpose()?,
-            role: role(&self.role, row)?,
-            since_seq: from_bigint(self.since_seq),
-        })
-    }
-}
-
-impl UserTeamRow {
-    fn into_user_team(self, user: &UserId) -> Result<UserTeam, StoreError> {
-        let role = role(&self.role, || format!("({}, {user})", self.team.team_id))?;
-        Ok(UserTeam { team: self.team.into_team()?, role })
-    }
-}
-
-fn role(name: &str, row: impl Fn() -> String) -> Result<Role, StoreError> {
-    read("members", "role", Role::from_name(name).ok_or("not known to this version"), row)
-}
-
-fn read<T, E: ToString>(
-    table: &'static str,
-    column: &'static str,
-    parsed: Result<T, E>,
-    row: impl Fn() -> String,
-) -> Result<T, StoreError> {
-    parsed.map_err(|error| {
-        broken("reading the directory", Unreadable { table, row: row(), column, reason: error.to_string() })
-    })
+    let items = rows.into_iter().map(|row| {
+        let role = role(&row.role, || format!("({}, {user})", row.team.team_id))?;
+        Ok(UserTeam { team: row.team.into_team()?, role })
+    });
+    Ok(Page { items: items.collect::<Result<_, StoreError>>()?, has_more })
 }

@@ -18,16 +18,6 @@ struct Report {
 #[error("no answer within {0:?}")]
 pub(crate) struct TimedOut(pub(crate) Duration);
 
-/// What the row says is none of the domain's.
-#[derive(Debug, thiserror::Error)]
-#[error("{column} of {table} {row} cannot be read: {reason}")]
-pub(crate) struct Unreadable {
-    pub(crate) table: &'static str,
-    pub(crate) row: String,
-    pub(crate) column: &'static str,
-    pub(crate) reason: String,
-}
-
 pub(crate) fn unavailable(
     context: &'static str,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

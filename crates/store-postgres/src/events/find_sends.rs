@@ -1,13 +1,10 @@
 //! Events by key and by position, many at once.
 
 use huddle_domain::{Event, SendKey, Seq, TeamId};
-use huddle_store::StoreError;
+use huddle_store::{StoreError, backend::to_bigint};
 use sqlx::PgExecutor;
 
-use crate::{
-    PostgresStore,
-    row::{EventRow, to_bigint},
-};
+use crate::{PostgresStore, row::EventRow};
 
 // LATERAL with a limit is what keeps each key a look-up in the index, whatever the planner thinks of their number.
 const SENDS_BY_KEY: &str = "
@@ -43,7 +40,7 @@ pub(crate) async fn find_sends(store: &PostgresStore, keys: &[SendKey]) -> Resul
     keys.sort_unstable();
     keys.dedup();
     let rows = store.connector.read("finding sends", sends_by_key(&store.pool, &keys)).await?;
-    into_events(rows)
+    rows.into_iter().map(|row| Ok(row.0.into_event(Seq::ZERO)?)).collect()
 }
 
 /// The rows under `keys`, which are distinct.
@@ -69,8 +66,4 @@ pub(crate) async fn events_at<'c>(
     let teams: Vec<&str> = positions.iter().map(|(team, _)| team.as_str()).collect();
     let seqs: Vec<i64> = positions.iter().map(|(_, seq)| to_bigint(*seq)).collect();
     sqlx::query_as(EVENTS_AT).bind(teams).bind(seqs).fetch_all(executor).await
-}
-
-fn into_events(rows: Vec<EventRow>) -> Result<Vec<Event>, StoreError> {
-    rows.into_iter().map(|row| row.into_event(Seq::ZERO)).collect()
 }

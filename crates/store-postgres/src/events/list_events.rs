@@ -1,12 +1,13 @@
 //! A page of a team's events.
 
 use huddle_domain::{Event, Seq, TeamId};
-use huddle_store::{Page, StoreError};
-
-use crate::{
-    PostgresStore,
-    row::{EventRow, from_bigint, to_bigint, truncate},
+use huddle_store::{
+    Page, StoreError,
+    backend::{event_page, to_bigint},
 };
+use sqlx::{FromRow, Row as _, postgres::PgRow};
+
+use crate::{PostgresStore, row::EventRow};
 
 const LIST_EVENTS: &str = "
     SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name,
@@ -16,12 +17,16 @@ const LIST_EVENTS: &str = "
     ORDER BY seq
     LIMIT $3";
 
-#[derive(sqlx::FromRow)]
 struct Row {
-    #[sqlx(flatten)]
     event: EventRow,
     /// The position of the event before the whole page.
     seq_before: Option<i64>,
+}
+
+impl FromRow<'_, PgRow> for Row {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { event: EventRow::from_row(row)?, seq_before: row.try_get(10)? })
+    }
 }
 
 /// Returns up to `limit` events above `after`, oldest first, each with the position of the one before it.
@@ -36,14 +41,7 @@ pub(crate) async fn list_events(
         .bind(to_bigint(after))
         .bind(i64::from(limit) + 1)
         .fetch_all(&store.pool);
-    let mut rows = store.connector.read("listing events", rows).await?;
-    let has_more = truncate(&mut rows, limit);
-    let mut prev_seq = rows.first().and_then(|row| row.seq_before).map_or(Seq::ZERO, from_bigint);
-    let mut items = Vec::with_capacity(rows.len());
-    for row in rows {
-        let event = row.event.into_event(prev_seq)?;
-        prev_seq = event.seq;
-        items.push(event);
-    }
-    Ok(Page { items, has_more })
+    let rows = store.connector.read("listing events", rows).await?;
+    let seq_before = rows.first().and_then(|row| row.seq_before);
+    Ok(event_page(rows.into_iter().map(|row| row.event.0).collect(), seq_before, limit)?)
 }

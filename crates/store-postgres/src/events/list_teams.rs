@@ -1,13 +1,12 @@
 //! A page of the teams that have events.
 
 use huddle_domain::TeamId;
-use huddle_store::{Page, StoreError};
-
-use crate::{
-    PostgresStore,
-    error::{Unreadable, broken},
-    row::truncate,
+use huddle_store::{
+    Page, StoreError,
+    backend::{Unreadable, truncate},
 };
+
+use crate::PostgresStore;
 
 /// Jumps from team to team in the key's index, so that the cost is that of the teams, not of their events.
 const LIST_TEAMS: &str = "
@@ -25,17 +24,19 @@ pub(crate) async fn list_teams(
     after: Option<&TeamId>,
     limit: u32,
 ) -> Result<Page<TeamId>, StoreError> {
-    const CONTEXT: &str = "listing teams";
     // No id is empty, so every id is above the empty text.
     let rows = sqlx::query_scalar::<_, String>(LIST_TEAMS)
         .bind(after.map_or("", TeamId::as_str))
         .bind(i64::from(limit) + 1)
         .fetch_all(&store.pool);
-    let mut rows = store.connector.read(CONTEXT, rows).await?;
+    let mut rows = store.connector.read("listing teams", rows).await?;
     let has_more = truncate(&mut rows, limit);
     let parse = |row: String| {
-        TeamId::parse(&row).map_err(|error| {
-            broken(CONTEXT, Unreadable { table: "events", row, column: "team_id", reason: error.to_string() })
+        TeamId::parse(&row).map_err(|error| Unreadable {
+            table: "events",
+            row,
+            column: "team_id",
+            reason: error.to_string(),
         })
     };
     Ok(Page { items: rows.into_iter().map(parse).collect::<Result<_, _>>()?, has_more })

@@ -1,14 +1,14 @@
 //! Claiming a partition: an advisory lock of the session that will write.
 
 use huddle_domain::{Partition, Seq};
-use huddle_store::{PartitionWriter, StoreError};
+use huddle_store::{PartitionWriter, StoreError, backend::from_bigint};
 use sqlx::PgConnection;
 
 use super::{
     holder::{Holder, look_at_holder},
     writer::Writer,
 };
-use crate::{PostgresStore, error::store_error, row::from_bigint};
+use crate::{PostgresStore, error::store_error};
 
 /// The first half of the key of every partition's lock ("hudl"); the second is the partition's number.
 pub(super) const LOCK_CLASS: i32 = 0x6875_646c;

@@ -1,18 +1,8 @@
 //! What could not be applied is kept, with its reason, for an operator to look at.
 
-use huddle_domain::{Event, NewEvent, Partition, TeamId};
-use huddle_store::{DeadLetter, DeadLetterReason};
+use huddle_domain::{Partition, TeamId};
+use huddle_store::{DeadLetter, backend::to_bigint};
 use sqlx::PgConnection;
-
-use crate::row::to_bigint;
-
-/// The dead letter of an event that was readable; its payload is the event as the log encodes it.
-pub(super) fn event_letter(event: &Event, reason: DeadLetterReason, detail: String) -> DeadLetter {
-    let Event { team, sender, client_id, kind, seq, time, .. } = event.clone();
-    let event = NewEvent { team, sender, client_id, kind };
-    let payload = huddle_proto::encode_new_event(&event);
-    DeadLetter { seq, time, team: Some(event.team), reason, detail, payload }
-}
 
 /// Records `letters`. One that stands there already stays as it is.
 pub(super) async fn record_dead_letters(

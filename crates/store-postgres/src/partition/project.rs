@@ -1,11 +1,8 @@
 //! What events mean to teams, members and users. Runs in the transaction that inserts the event, in the log's order.
 
-use std::collections::BTreeMap;
-
 use huddle_domain::{Event, EventKind, Name, Role, UserId};
+use huddle_store::backend::{Names, to_bigint};
 use sqlx::{PgConnection, PgTransaction, postgres::PgArguments, query::Query};
-
-use crate::row::to_bigint;
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -76,11 +73,8 @@ fn change_role<'q>(event: &'q Event, user: &'q UserId, role: Role) -> Statement<
     sqlx::query(CHANGE_ROLE).bind(event.team.as_str()).bind(user.as_str()).bind(role.as_str())
 }
 
-/// Saves the names that events gave to users; `names` runs from the oldest event to the newest.
-pub(super) async fn save_names(
-    connection: &mut PgConnection,
-    names: &[(&UserId, &Name, &Event)],
-) -> Result<(), sqlx::Error> {
+/// Saves the names that events gave to users.
+pub(super) async fn save_names(connection: &mut PgConnection, names: &Names<'_>) -> Result<(), sqlx::Error> {
     const SAVE_NAMES: &str = "
         INSERT INTO users (user_id, name, named_time_ms)
         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS named (user_id, name, named_time_ms)
@@ -92,12 +86,10 @@ pub(super) async fn save_names(
     }
     // Users belong to no partition, so the writers of several may name the same ones at once: in one order, they wait
     // for each other and never in a circle.
-    let newest: BTreeMap<&UserId, (&Name, i64)> =
-        names.iter().map(|(user, name, event)| (*user, (*name, event.time.0))).collect();
     sqlx::query(SAVE_NAMES)
-        .bind(newest.keys().map(|user| user.as_str()).collect::<Vec<_>>())
-        .bind(newest.values().map(|(name, _)| name.as_str()).collect::<Vec<_>>())
-        .bind(newest.values().map(|(_, time)| *time).collect::<Vec<_>>())
+        .bind(names.keys().map(|user| user.as_str()).collect::<Vec<_>>())
+        .bind(names.values().map(|(name, _)| name.as_str()).collect::<Vec<_>>())
+        .bind(names.values().map(|(_, time)| *time).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(drop)

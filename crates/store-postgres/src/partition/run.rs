@@ -1,12 +1,15 @@
 //! What a batch's items become within one transaction: rows, or dead letters.
 
-use huddle_domain::{Event, EventKind, Name, Partition, Seq, UserId};
-use huddle_store::{BatchItem, DeadLetter, DeadLetterReason};
+use huddle_domain::{Event, Partition, Seq};
+use huddle_store::{
+    BatchItem, DeadLetterReason,
+    backend::{Insertion, Tally},
+};
 use sqlx::{Acquire as _, PgTransaction};
 
 use super::{
-    dead_letters::{event_letter, record_dead_letters},
-    insert::{Insertion, insert_events},
+    dead_letters::record_dead_letters,
+    insert::insert_events,
     project::{apply_to_directory, save_names},
     writer::Failure,
 };
@@ -17,22 +20,13 @@ use crate::error::{is_refusal, refusal};
 pub(super) struct Run<'a> {
     partition: Partition,
     events: Vec<&'a Event>,
-    stored: usize,
-    /// The names that stored events gave to users, oldest first.
-    names: Vec<(&'a UserId, &'a Name, &'a Event)>,
-    dead_letters: Vec<DeadLetter>,
+    tally: Tally<'a>,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(partition: Partition, items: &'a [BatchItem]) -> Self {
-        let mut run = Self { partition, events: Vec::new(), stored: 0, names: Vec::new(), dead_letters: Vec::new() };
-        for item in items {
-            match item {
-                BatchItem::Event(event) => run.events.push(event),
-                BatchItem::DeadLetter(letter) => run.dead_letters.push(letter.clone()),
-            }
-        }
-        run
+        let (tally, events) = Tally::of(items, huddle_proto::encode_new_event);
+        Self { partition, events, tally }
     }
 
     /// Applies all events at once.
@@ -57,7 +51,7 @@ impl<'a> Run<'a> {
                 Err(Failure::Sql(error)) if is_refusal(&error) => {
                     savepoint.rollback().await?;
                     if let [event] = events[..] {
-                        self.dead_letters.push(event_letter(event, DeadLetterReason::Refused, refusal(&error)));
+                        self.tally.add_refused(event, DeadLetterReason::Refused, refusal(&error));
                     } else {
                         waiting.push(events.split_off(events.len() / 2));
                         waiting.push(events);
@@ -70,10 +64,8 @@ impl<'a> Run<'a> {
     }
 
     /// What became no row so far, ascending.
-    pub(super) fn conflicts(&self) -> Vec<(Seq, DeadLetterReason)> {
-        let mut conflicts: Vec<_> = self.dead_letters.iter().map(|letter| (letter.seq, letter.reason)).collect();
-        conflicts.sort_unstable_by_key(|(seq, _)| *seq);
-        conflicts
+    pub(super) fn conflicts(&mut self) -> Vec<(Seq, DeadLetterReason)> {
+        self.tally.conflicts()
     }
 
     /// Writes what concerns the batch as a whole. Returns how many events were stored, and what became a dead letter.
@@ -81,24 +73,14 @@ impl<'a> Run<'a> {
         mut self,
         transaction: &mut PgTransaction<'_>,
     ) -> Result<(usize, Vec<(Seq, DeadLetterReason)>), Failure> {
-        save_names(transaction, &self.names).await?;
-        self.dead_letters.sort_unstable_by_key(|letter| letter.seq);
-        record_dead_letters(transaction, self.partition, &self.dead_letters).await?;
-        Ok((self.stored, self.dead_letters.iter().map(|letter| (letter.seq, letter.reason)).collect()))
+        save_names(transaction, self.tally.names()).await?;
+        record_dead_letters(transaction, self.partition, self.tally.dead_letters()).await?;
+        Ok((self.tally.stored(), self.tally.conflicts()))
     }
 
     fn take_note(&mut self, events: Vec<&'a Event>, insertions: Vec<Insertion>) {
         for (event, insertion) in events.into_iter().zip(insertions) {
-            match insertion {
-                Insertion::Stored => {
-                    self.stored += 1;
-                    if let EventKind::MemberAdded { user, name: Some(name), .. } = &event.kind {
-                        self.names.push((user, name, event));
-                    }
-                }
-                Insertion::StoredBefore => {}
-                Insertion::Refused { reason, detail } => self.dead_letters.push(event_letter(event, reason, detail)),
-            }
+            self.tally.add(event, insertion);
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use async_trait::async_trait;
 use huddle_domain::{Event, Partition, Seq};
-use huddle_store::{Applied, Batch, BatchItem, Imported, PartitionWriter, StoreError};
+use huddle_store::{
+    Applied, Batch, BatchItem, Imported, PartitionWriter, StoreError,
+    backend::{is_in_order, to_bigint},
+};
 use sqlx::{Acquire as _, PgConnection, PgTransaction};
 
 use super::{claim::read_progress, run::Run};
 use crate::{
     connect::Connector,
     error::{broken, is_refusal, store_error},
-    row::to_bigint,
 };
 
 /// A batch may take as long as this many statements that just do not time out.
@@ -113,8 +115,7 @@ impl PartitionWriter for Writer {
         if self.in_doubt {
             return Err(StoreError::NotOwner);
         }
-        let ascends = batch.items.is_sorted_by(|a, b| a.seq() < b.seq());
-        if !ascends || batch.items.last().is_some_and(|item| item.seq() > batch.through) {
+        if !is_in_order(&batch) {
             return Err(broken(CONTEXT, Disordered));
         }
         if batch.through <= self.position {

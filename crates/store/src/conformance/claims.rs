@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use huddle_domain::Seq;
+use huddle_domain::{Partition, Seq};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     Fixture,
     fixture::claim,
-    samples::{P0, P1, batch, posted, store_all, team},
+    samples::{P0, P1, batch, named, posted, store_all, team},
 };
+
 /// However many ask at the same time.
 pub async fn one_of_many_claimants_wins<F: Fixture>(fixture: &F) {
     const CLAIMANTS: usize = 8;
@@ -84,6 +85,40 @@ pub async fn progress_is_seen_by_everyone<F: Fixture>(fixture: &F) {
     store_all(&mut *writer, [posted("a", 9)]).await;
     assert_eq!(second.progress(P0).await.unwrap(), Seq::new(9));
     assert_eq!(second.progress(P1).await.unwrap(), Seq::ZERO);
+}
+
+/// Writers of different partitions do not wait for each other's batches to end, name the same users in any order, and
+/// lose nothing.
+pub async fn writers_of_different_partitions_work_at_the_same_time<F: Fixture>(fixture: &F) {
+    const WRITERS: u16 = 4;
+    const BATCHES: u64 = 20;
+    const BATCH: u64 = 50;
+    let mut writers = JoinSet::new();
+    for number in 0..WRITERS {
+        let store = fixture.open().await;
+        writers.spawn(async move {
+            let mut writer = claim(&*store, Partition::new(number)).await;
+            let team_id = format!("t{number}");
+            for first in (1..=BATCHES * BATCH).step_by(usize::try_from(BATCH).unwrap()) {
+                let run = (first..first + BATCH).map(|seq| {
+                    let member = if number % 2 == 0 { seq % BATCH } else { BATCH - seq % BATCH };
+                    if seq % 3 == 0 {
+                        named(&team_id, seq, &format!("u{member}"), "Name")
+                    } else {
+                        posted(&team_id, seq)
+                    }
+                });
+                store_all(&mut *writer, run).await;
+            }
+        });
+    }
+    writers.join_all().await;
+    let store = fixture.open().await;
+    for number in 0..WRITERS {
+        assert_eq!(store.progress(Partition::new(number)).await.unwrap(), Seq::new(BATCHES * BATCH));
+        let events = store.list_events(&team(&format!("t{number}")), Seq::ZERO, 100_000).await.unwrap().items;
+        assert!(events.iter().map(|event| event.seq.get()).eq(1..=BATCHES * BATCH), "{}", events.len());
+    }
 }
 
 /// An owner that stops waiting for its batch does not know whether it happened; the next one does, and no batch ever

@@ -5,9 +5,9 @@ use huddle_domain::{ClientId, Event, SendKey, Seq};
 use super::{
     Fixture,
     fixture::claim,
-    samples::{P0, added, after, created, from, posted, store_all, team, under, user},
+    samples::{P0, P1, added, after, created, from, posted, store_all, team, under, user},
 };
-use crate::EventStore;
+use crate::{EventStore, MessagePosition, MessageQuery, Order};
 
 /// Whatever the size of the pages, and wherever they begin.
 pub async fn the_chain_of_positions_holds_across_pages<F: Fixture>(fixture: &F) {
@@ -107,6 +107,96 @@ pub async fn a_thousand_sends_are_found_at_once<F: Fixture>(fixture: &F) {
     found.sort_by_key(|event| event.seq);
     assert_eq!(found, (1_001..=STORED).map(sent).collect::<Vec<_>>());
     assert_eq!(store.find_sends(&[]).await.unwrap(), []);
+}
+
+/// Positions are compared as numbers, up to the last one that a store keeps.
+pub async fn positions_are_paged_up_to_the_end_of_their_range<F: Fixture>(fixture: &F) {
+    const END: u64 = i64::MAX.unsigned_abs();
+    const SEQS: [u64; 15] = [
+        9,
+        10,
+        99_999,
+        999_999,
+        1_000_000,
+        1_000_001,
+        (1 << 31) - 1,
+        1 << 31,
+        1 << 32,
+        (1 << 53) - 1,
+        1 << 53,
+        (1 << 53) + 1,
+        END - 2,
+        END - 1,
+        END,
+    ];
+    let store = fixture.open().await;
+    let mut writer = claim(&*store, P0).await;
+    // Each position twice: as what a batch ends with, and as what one begins above.
+    for run in SEQS.chunks(2) {
+        let at = |seq: &u64| {
+            let event = under(posted("a", 1), &format!("c{seq}"));
+            Event { seq: Seq::new(*seq), ..event }
+        };
+        store_all(&mut *writer, run.iter().map(at)).await;
+        assert_eq!(store.progress(P0).await.unwrap().get(), run[run.len() - 1]);
+    }
+    for limit in [1, 2, 4, 15, 16] {
+        let events = all_events(&*store, "a", limit).await;
+        assert!(events.iter().map(|event| event.seq.get()).eq(SEQS), "pages of {limit}");
+        let prev_seqs = events.iter().skip(1).map(|event| event.prev_seq.get());
+        assert!(prev_seqs.eq(SEQS[..SEQS.len() - 1].iter().copied()), "pages of {limit}");
+    }
+    for (place, seq) in SEQS.into_iter().enumerate() {
+        for cursor in [seq - 1, seq, seq + 1] {
+            let above: Vec<u64> = SEQS.into_iter().filter(|seq| *seq > cursor).collect();
+            let page = store.list_events(&team("a"), Seq::new(cursor), 20).await.unwrap();
+            assert!(page.items.iter().map(|event| event.seq.get()).eq(above), "above {cursor}");
+            let query = MessageQuery {
+                position: MessagePosition::Before(Seq::new(cursor)),
+                limit: 20,
+                order: Order::OldestFirst,
+            };
+            let below = SEQS.into_iter().filter(|seq| *seq < cursor);
+            let messages = store.list_messages(&team("a"), query).await.unwrap().messages;
+            assert!(messages.iter().map(|message| message.seq.get()).eq(below), "below {cursor}");
+        }
+        assert_eq!(store.message(&team("a"), Seq::new(seq)).await.unwrap().unwrap().seq, Seq::new(seq), "{place}");
+    }
+    drop(writer);
+    assert_eq!(claim(&*store, P0).await.progress(), Seq::new(END));
+}
+
+/// By bytes, each once, whatever the number of its events; teams without events are none.
+pub async fn teams_with_events_are_paged_in_byte_order<F: Fixture>(fixture: &F) {
+    const IDS: [&str; 9] = ["-", "10", "9", "A", "Z", "_", "a", "a-", "aa"];
+    let store = fixture.open().await;
+    let empty = store.list_teams(None, 10).await.unwrap();
+    assert_eq!((empty.items, empty.has_more), (Vec::new(), false));
+    let mut of_p0 = claim(&*store, P0).await;
+    let mut of_p1 = claim(&*store, P1).await;
+    let mut seq = 0;
+    for (place, id) in IDS.iter().enumerate().rev() {
+        let writer = if place % 2 == 0 { &mut of_p0 } else { &mut of_p1 };
+        let count = u64::try_from(place % 3).unwrap() * 5 + 1;
+        store_all(&mut **writer, (1..=count).map(|number| posted(id, seq + number))).await;
+        seq += count;
+    }
+    for limit in [1, 2, 3, 8, 9, 10] {
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = store.list_teams(cursor.as_ref(), limit).await.unwrap();
+            cursor = page.items.last().cloned();
+            found.extend(page.items.into_iter().map(|id| id.as_str().to_owned()));
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(found, IDS, "pages of {limit}");
+    }
+    // A cursor need not be a team.
+    let after_b = store.list_teams(Some(&team("B")), 2).await.unwrap();
+    assert_eq!((after_b.items, after_b.has_more), (vec![team("Z"), team("_")], true));
+    assert_eq!(store.list_teams(Some(&team("aa")), 2).await.unwrap().items, []);
 }
 
 /// Reads all of a team's events, page after page.

@@ -23,7 +23,8 @@ pub trait Fixture: Sized + Send + Sync {
     /// Starts it.
     async fn start() -> Self;
 
-    /// Opens the store as another process would: nothing is shared with what was opened before.
+    /// Opens the store as another process would, where the implementation allows several: nothing is shared then with
+    /// what was opened before.
     async fn open(&self) -> Arc<dyn Store>;
 
     /// Makes the store refuse every message with exactly this body, from now on and by its own means (a constraint, a

@@ -9,6 +9,7 @@ mod claims;
 mod directory;
 mod events;
 mod fixture;
+mod importing;
 mod messages;
 mod refusals;
 mod samples;
@@ -22,6 +23,7 @@ pub use claims::{
     a_batch_that_is_cut_short_happens_whole_or_not_at_all, a_dropped_writer_frees_its_claim,
     a_writer_goes_on_where_the_last_one_stopped, an_idle_claim_is_confirmed, one_of_many_claimants_wins,
     partitions_are_claimed_one_by_one, progress_is_seen_by_everyone,
+    writers_of_different_partitions_work_at_the_same_time,
 };
 pub use directory::{
     a_member_comes_changes_and_goes, a_second_creation_takes_nothing_over, a_team_is_created_renamed_and_archived,
@@ -29,10 +31,16 @@ pub use directory::{
     what_is_not_there_is_not_found,
 };
 pub use events::{
-    a_hundred_thousand_events_are_paged_by_key, a_thousand_sends_are_found_at_once, teams_do_not_see_each_other,
-    the_chain_of_positions_holds_across_pages,
+    a_hundred_thousand_events_are_paged_by_key, a_thousand_sends_are_found_at_once,
+    positions_are_paged_up_to_the_end_of_their_range, teams_do_not_see_each_other,
+    teams_with_events_are_paged_in_byte_order, the_chain_of_positions_holds_across_pages,
 };
 pub use fixture::{Fixture, Store};
+pub use importing::{
+    a_conflict_is_named_and_nothing_of_the_import_is_stored, an_import_that_comes_again_changes_nothing,
+    an_import_that_is_cut_short_happens_whole_or_not_at_all, imported_events_are_stored_below_the_position,
+    imported_events_make_teams_and_members, imported_teams_may_share_positions, live_events_follow_on_imported_ones,
+};
 pub use messages::{a_message_is_found_by_its_position_only, every_page_of_messages_is_exact};
 pub use refusals::{
     a_late_duplicate_becomes_a_dead_letter, a_taken_position_becomes_a_dead_letter_and_the_first_event_stays,
@@ -48,6 +56,7 @@ macro_rules! store_conformance {
             a_batch_is_stored_once_and_moves_the_position
             a_batch_out_of_order_is_refused_and_writes_nothing
             a_batch_that_is_cut_short_happens_whole_or_not_at_all
+            a_conflict_is_named_and_nothing_of_the_import_is_stored
             a_dropped_writer_frees_its_claim
             a_hundred_thousand_events_are_paged_by_key
             a_large_batch_is_stored_whole
@@ -60,23 +69,32 @@ macro_rules! store_conformance {
             a_thousand_sends_are_found_at_once
             a_writer_goes_on_where_the_last_one_stopped
             an_idle_claim_is_confirmed
+            an_import_that_comes_again_changes_nothing
+            an_import_that_is_cut_short_happens_whole_or_not_at_all
             dead_letters_of_a_batch_are_recorded
             every_kind_of_event_comes_back_as_it_was
             every_page_of_messages_is_exact
             hostile_texts_come_back_byte_for_byte
+            imported_events_are_stored_below_the_position
+            imported_events_make_teams_and_members
+            imported_teams_may_share_positions
             items_at_or_below_the_position_are_skipped
             keys_of_other_teams_and_senders_do_not_collide
+            live_events_follow_on_imported_ones
             members_and_teams_are_paged_in_byte_order
             one_of_many_claimants_wins
             partitions_are_claimed_one_by_one
+            positions_are_paged_up_to_the_end_of_their_range
             progress_is_seen_by_everyone
             refused_content_does_not_block_its_neighbours
             teams_do_not_see_each_other
+            teams_with_events_are_paged_in_byte_order
             the_chain_of_positions_holds_across_pages
             the_newest_name_of_a_user_is_shown_everywhere
             the_position_moves_over_a_stretch_without_events
             the_same_event_again_is_neither_stored_nor_a_dead_letter
             what_is_not_there_is_not_found
+            writers_of_different_partitions_work_at_the_same_time
         }
     };
     (@tests $fixture:ty; $($guarantee:ident)*) => {

@@ -84,7 +84,7 @@ impl Config {
 }
 
 /// `server` without its `user:password@`.
-fn without_credentials(server: &str) -> String {
+pub(crate) fn without_credentials(server: &str) -> String {
     match (server.split_once("://"), server.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
         (None, Some((_, host))) => host.to_owned(),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{
-    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
+    Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerInfo,
     jetstream::{
         self, ErrorCode,
         context::{AccountErrorKind, Context, ContextBuilder},
@@ -128,6 +128,21 @@ impl Link {
 
 fn is_disabled_for_account(error: &jetstream::Error) -> bool {
     matches!(error.error_code(), ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT | ErrorCode::JETSTREAM_NOT_ENABLED)
+}
+
+/// What the very server at `server` says of itself.
+pub(crate) async fn connect_to_one(server: &str) -> Result<ServerInfo, Cause> {
+    let address = parse_server(server).map_err(|error| Cause::of(&error))?;
+    let options = ConnectOptions::new()
+        .name("huddle")
+        .connection_timeout(CONNECT_TIMEOUT)
+        .max_reconnects(1)
+        .ignore_discovered_servers();
+    let client = options.connect(address).await.map_err(|error| match refusal(&error) {
+        Miss::Retry(cause) => cause,
+        Miss::Final(error) => Cause::of(&error),
+    })?;
+    Ok(client.server_info())
 }
 
 fn options(signals: Arc<Signals>) -> ConnectOptions {

@@ -2,11 +2,13 @@
 //! live feed. It never stores anything itself and never trusts a position that the server did not give.
 //!
 //! [`NatsLog`] implements [`huddle_log::Log`]. The streams' settings are in `stream`, the way of an event into a stream
-//! in `publisher`, the ways out in `live` and `reader`.
+//! in `publisher`, the ways out in `live` and `reader`, how positions are left out in `advance`. [`inspect()`] only looks.
 #![deny(missing_docs)]
 
+mod advance;
 mod config;
 mod connect;
+mod inspect;
 mod live;
 mod log;
 mod publisher;
@@ -18,4 +20,5 @@ mod subject;
 mod watchman;
 
 pub use config::Config;
+pub use inspect::{Clock, InspectedPartition, InspectedServer, Inspection, ServerFacts, StreamFacts, inspect};
 pub use log::NatsLog;

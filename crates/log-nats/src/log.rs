@@ -10,6 +10,7 @@ use huddle_log::{Condition, LiveFeed, Log, LogError, Pending, PublishError, Read
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    advance,
     config::Config,
     connect::Link,
     live,
@@ -71,7 +72,10 @@ impl Log for NatsLog {
     }
 
     async fn advance(&self, partition: Partition, stored: Seq, above: Seq) -> Result<Seq, LogError> {
-        settings::advance(&self.link, partition, stored, above).await
+        // Goes on when the caller does not: what is begun and left would hold publishes back.
+        let link = Arc::clone(&self.link);
+        let advancing = tokio::spawn(async move { advance::advance(&link, partition, stored, above).await });
+        advancing.await.unwrap_or_else(|error| Err(Cause::of(&error).unavailable("advancing a partition")))
     }
 
     async fn check(&self) -> Result<(), LogError> {

@@ -136,7 +136,8 @@ impl State {
         let is_behind = self.last_looked_up.is_some_and(|last| last > self.position);
         let looked_up = timeout(SILENCE_MAX, stream_settings::find(&self.link, self.partition)).await;
         self.last_looked_up = match looked_up {
-            Ok(Ok(Some(info))) => Some(Seq::new(info.state.last_sequence)),
+            // An empty stream's last position is that of nothing: it was advanced, or all it held is too old.
+            Ok(Ok(Some(info))) if info.state.messages > 0 => Some(Seq::new(info.state.last_sequence)),
             _ => None,
         };
         is_behind

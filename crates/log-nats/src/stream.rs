@@ -11,6 +11,7 @@ use huddle_domain::{Partition, Seq, limits::SEQ_GAP_OF_NEW_LOG};
 use huddle_log::LogError;
 
 use crate::{
+    advance,
     config::Config,
     connect::Link,
     retry::{Cause, Miss, until_answered},
@@ -20,7 +21,7 @@ use crate::{
 /// How long the server remembers the idempotency keys of events.
 pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// Largest event in a stream, with its headers.
-const MESSAGE_BYTES_MAX: i32 = 256 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: i32 = 256 * 1024;
 /// Under this key a stream's metadata hold the number of partitions of the log that it belongs to.
 const PARTITIONS_KEY: &str = "huddle_partitions";
 
@@ -32,8 +33,12 @@ pub(crate) async fn prepare(
     highest_stored: Seq,
 ) -> Result<(), LogError> {
     let settings = settings(config, partition);
+    advance::mend(link, partition, highest_stored).await?;
     until_answered("preparing a partition", || async {
         if let Some(info) = find(link, partition).await? {
+            if advance::fence_of(&info.config).is_some() {
+                return Err(Miss::Retry(advance::fenced()));
+            }
             return check_settings(&info.config, &settings, Scope::All)
                 .and_then(|()| check_position(&info, highest_stored))
                 .map_err(Miss::Final);
@@ -53,35 +58,29 @@ pub(crate) async fn prepare(
     .await
 }
 
-/// Leaves a hole behind the stream's last entry; see [`huddle_log::Log::advance`].
-pub(crate) async fn advance(link: &Link, partition: Partition, stored: Seq, above: Seq) -> Result<Seq, LogError> {
-    until_answered("advancing a partition", || async {
-        let info = find(link, partition).await?.ok_or(Miss::Final(LogError::Missing { partition }))?;
-        let last = Seq::new(info.state.last_sequence);
-        if last >= above {
-            return Ok(last);
-        }
-        Err(Miss::Final(LogError::Unsuitable {
-            problem: format!(
-                "partition {partition} ends at {last}, stored up to {stored}, and has to go on above {above}"
-            ),
-            remedy: "import before the log is made: `huddle migrate --skip-log`, import, `huddle migrate`".to_owned(),
-        }))
-    })
-    .await
-}
-
 /// Checks that the stream of `partition` is there and usable by this version. Sizes are the business of whoever
 /// prepares it.
 pub(crate) async fn check(link: &Link, config: &Config, partition: Partition) -> Result<(), LogError> {
     let settings = settings(config, partition);
     until_answered("checking a partition", || async {
         match find(link, partition).await? {
+            Some(info) if advance::fence_of(&info.config).is_some() => {
+                Err(Miss::Final(advance::fenced().unavailable("checking a partition")))
+            }
             Some(info) => check_settings(&info.config, &settings, Scope::Structure).map_err(Miss::Final),
             None => Err(Miss::Final(LogError::Missing { partition })),
         }
     })
     .await
+}
+
+/// What is wrong with the settings of `partition`'s stream, sizes included; a fence is not.
+pub(crate) fn unfit(config: &Config, partition: Partition, found: &Settings) -> Option<LogError> {
+    let mut found = found.clone();
+    if advance::fence_of(&found).is_some() {
+        found.max_message_size = MESSAGE_BYTES_MAX;
+    }
+    check_settings(&found, &settings(config, partition), Scope::All).err()
 }
 
 /// The stream's state, `None` when the server says that there is no such stream.
@@ -93,6 +92,11 @@ pub(crate) async fn find(link: &Link, partition: Partition) -> Result<Option<Inf
             _ => Err(Miss::Retry(Cause::of(&error))),
         },
     }
+}
+
+/// Whether several servers hold the stream.
+pub(crate) fn is_replicated(info: &Info) -> bool {
+    info.cluster.as_ref().is_some_and(|cluster| !cluster.replicas.is_empty())
 }
 
 fn settings(config: &Config, partition: Partition) -> Settings {

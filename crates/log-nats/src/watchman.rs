@@ -35,27 +35,39 @@ const NO_STREAM: &str = "HUDDLE_PROBE";
 
 /// Returns when the leader of `partition` has answered a request that was sent after everything that this client sent
 /// before: subscriptions included, which travel to the leader's server on the same way. (Requests to the JetStream API
-/// travel on another way and prove less.) The request is a publish that the leader refuses, for it names another stream.
+/// travel on another way and prove less.)
 pub(crate) async fn reach_leader(link: &Link, partition: Partition, limits: Limits) -> Result<(), LogError> {
-    let subject = format!("huddle.log.{partition}.{PROBE_TOKEN}");
     until_answered_for("reaching the leader of a partition", limits, || async {
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_STREAM, NO_STREAM.parse::<HeaderValue>().unwrap_or_default());
-        let request = Request::new().headers(headers).timeout(Some(REQUEST_TIMEOUT));
-        match link.client.send_request(subject.clone(), request).await {
-            Ok(message) if Reply::parse(&message.payload).is_wrong_stream() => Ok(()),
-            Ok(_) => Err(Miss::Retry(Cause::new("the partition has no leader that answers"))),
-            Err(error) => {
-                if error.kind() == async_nats::RequestErrorKind::NoResponders
-                    && settings::find(link, partition).await?.is_none()
-                {
-                    return Err(Miss::Final(LogError::Missing { partition }));
-                }
-                Err(Miss::Retry(Cause::of(&error)))
-            }
+        let refusal = probe(link, partition).await?;
+        if refusal.is_wrong_stream() || refusal.is_too_large() {
+            return Ok(());
         }
+        Err(Miss::Retry(Cause::new("the partition has no leader that answers")))
     })
     .await
+}
+
+/// Has the leader of `partition` refuse a publish, which names another stream; returns what it says.
+pub(crate) async fn probe(link: &Link, partition: Partition) -> Result<Reply, Miss> {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_EXPECTED_STREAM, NO_STREAM.parse::<HeaderValue>().unwrap_or_default());
+    let request = Request::new().headers(headers).timeout(Some(REQUEST_TIMEOUT));
+    match link.client.send_request(probe_subject(partition), request).await {
+        Ok(message) => Ok(Reply::parse(&message.payload)),
+        Err(error) => {
+            if error.kind() == async_nats::RequestErrorKind::NoResponders
+                && settings::find(link, partition).await?.is_none()
+            {
+                return Err(Miss::Final(LogError::Missing { partition }));
+            }
+            Err(Miss::Retry(Cause::of(&error)))
+        }
+    }
+}
+
+/// A subject of the partition's stream under which there is never a message.
+pub(crate) fn probe_subject(partition: Partition) -> String {
+    format!("huddle.log.{partition}.{PROBE_TOKEN}")
 }
 
 /// Watches until `closed`.

@@ -73,6 +73,11 @@ impl Reply {
     pub(crate) fn is_wrong_stream(&self) -> bool {
         matches!(self, Self::Error { err_code: ErrorCode::STREAM_NOT_MATCH, .. })
     }
+
+    /// Whether the leader refuses because no message is small enough for it.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Error { err_code: ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM, .. })
+    }
 }
 
 /// Judges a refusal of a publish of one event, or of several as a batch.
@@ -91,6 +96,8 @@ pub(super) fn judge(code: u64, err_code: ErrorCode, description: &str, is_batch:
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => Refusal::Full,
         // The server has one code for every failure of its store.
         ErrorCode::STREAM_STORE_FAILED if description.starts_with("maximum ") => Refusal::Full,
+        // Every event of ours is small enough: the stream is fenced while it is advanced.
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Refusal::Again(Cause::new("the partition refuses publishes")),
         // A batch whose first part went to another leader, and other things of the moment.
         ErrorCode::ATOMIC_PUBLISH_INCOMPLETE_BATCH
         | ErrorCode::ATOMIC_PUBLISH_TOO_MANY_INFLIGHT
@@ -132,7 +139,9 @@ mod tests {
         assert!(matches!(judge(503, ErrorCode(10077), "disk broken", true), Refusal::Again(_)));
         assert!(matches!(judge(400, ErrorCode(10176), "", true), Refusal::Again(_)));
         assert!(matches!(judge(503, ErrorCode(10008), "", false), Refusal::Again(_)));
-        assert!(matches!(judge(400, ErrorCode(10054), "", true), Refusal::Divide));
-        assert!(matches!(judge(400, ErrorCode(10054), "", false), Refusal::Never(_)));
+        assert!(matches!(judge(400, ErrorCode(10054), "", true), Refusal::Again(_)));
+        assert!(matches!(judge(400, ErrorCode(10054), "", false), Refusal::Again(_)));
+        assert!(matches!(judge(400, ErrorCode(10099), "", true), Refusal::Divide));
+        assert!(matches!(judge(400, ErrorCode(10099), "", false), Refusal::Never(_)));
     }
 }

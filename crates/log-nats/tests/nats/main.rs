@@ -1,6 +1,8 @@
 //! The log on real NATS servers.
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod advance;
+mod inspect;
 mod one_node;
 mod refusals;
 mod support;

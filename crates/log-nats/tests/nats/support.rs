@@ -50,6 +50,14 @@ impl Served {
         jetstream.publish(subject, payload.to_vec().into()).await.unwrap().await.unwrap();
     }
 
+    /// Waits until the servers, which were all killed, lead the partition again.
+    pub(crate) async fn leader_after_restart(&self) {
+        let jetstream = self.jetstream().await;
+        while jetstream.get_stream("HUDDLE_LOG_0").await.is_err() {
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
     /// The index of the server that leads partition 0, as soon as one does other than `former`.
     pub(crate) async fn leader_after(&self, former: Option<usize>) -> usize {
         let jetstream = self.jetstream().await;

@@ -1,5 +1,7 @@
 //! The log's side of the file.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use huddle_domain::{NewEvent, Partition, Partitions, Seq, TeamId};
 use huddle_log::{Condition, LiveFeed, Log, LogError, Pending, PublishError, Reader, StoredFeed, StoredMark};
@@ -10,6 +12,11 @@ use crate::{Embedded, reader, store::from_bigint};
 impl Log for Embedded {
     fn partitions(&self) -> Partitions {
         self.file.partitions
+    }
+
+    /// For good: the rows are there, and the key is unique among them.
+    fn duplicate_window(&self) -> Option<Duration> {
+        None
     }
 
     async fn prepare(&self, partition: Partition, highest_stored: Seq) -> Result<(), LogError> {

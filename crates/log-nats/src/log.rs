@@ -1,6 +1,6 @@
 //! The handle: the contract's methods, each handed to its module.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
@@ -65,6 +65,10 @@ impl NatsLog {
 impl Log for NatsLog {
     fn partitions(&self) -> Partitions {
         self.partitions
+    }
+
+    fn duplicate_window(&self) -> Option<Duration> {
+        Some(settings::DUPLICATE_WINDOW)
     }
 
     async fn prepare(&self, partition: Partition, highest_stored: Seq) -> Result<(), LogError> {

@@ -1,6 +1,6 @@
 //! The contract of the log.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -74,6 +74,9 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// How many partitions there are; fixed for the life of the log.
     fn partitions(&self) -> Partitions;
 
+    /// How long the log recognises an event's key, at least: `None` = for good, and then nobody else has to.
+    fn duplicate_window(&self) -> Option<Duration>;
+
     /// Makes sure that `partition` exists and is fit for use. A partition that is missing is created empty, and starts
     /// at least [`huddle_domain::limits::SEQ_GAP_OF_NEW_LOG`] above `highest_stored`. One that exists is checked: other
     /// settings than this version needs, or a last position below `highest_stored`, are
@@ -100,8 +103,8 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// Order: of two events of one team, the one whose `publish` returned first gets the lower position, as long as
     /// both go through this handle and neither fails.
     ///
-    /// Idempotence: an event whose key ([`NewEvent::key`]) is in the log already, within the log's duplicate window (at
-    /// least 2 minutes), resolves to the first one's position with `duplicate` set when the content is the same, and
+    /// Idempotence: an event whose key ([`NewEvent::key`]) is in the log already, within
+    /// [`Log::duplicate_window`] (at least 2 minutes), resolves to the first one's position with `duplicate` set when the content is the same, and
     /// to [`PublishError::Conflict`] when it is not. This holds across processes and under concurrency.
     ///
     /// Durability: when `Pending` resolves to `Ok`, the event survives whatever the log is configured to survive.

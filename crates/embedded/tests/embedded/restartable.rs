@@ -122,6 +122,10 @@ impl Log for Handle {
         self.0.partitions
     }
 
+    fn duplicate_window(&self) -> Option<Duration> {
+        None
+    }
+
     async fn prepare(&self, partition: Partition, highest_stored: Seq) -> Result<(), LogError> {
         self.present()?.prepare(partition, highest_stored).await
     }

@@ -28,7 +28,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Start here:
-  huddle up --cluster                          everything on this machine, with a demo team
+  huddle up                                    everything on this machine, with a demo team and a page to try
   huddle tail --team demo --token TOKEN        follow a team
   huddle send --team demo --token TOKEN hello  say something
 

@@ -28,6 +28,7 @@ const BACKEND_WAIT_MAX: Duration = Duration::from_secs(30);
 const BACKEND_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// A service process that has its configuration and answers for its health, and whose service is still to come.
+#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) config: Config,
     pub(crate) lifecycle: Lifecycle,
@@ -48,22 +49,34 @@ impl Process {
         drain_timeout: impl Fn(&Config) -> Duration,
     ) -> Result<Self, Failure> {
         let config = args.load_for_service()?;
+        let (listen, drain_timeout) = (admin(&config), drain_timeout(&config));
+        let process = Self::new(config, components, drain_timeout)?;
+        process.serve_admin(setting, listen).await?;
+        Ok(process)
+    }
+
+    /// As [`start`](Self::start), with a configuration that is there already and without the admin endpoint.
+    pub(crate) fn new(config: Config, components: &[&'static str], drain_timeout: Duration) -> Result<Self, Failure> {
         let verifier = Verifier::new(config.auth.verifier_options()).map_err(Failure::usage)?;
-        let lifecycle = Lifecycle::new(drain_timeout(&config));
+        let lifecycle = Lifecycle::new(drain_timeout);
         let readiness = Readiness::new(lifecycle.shutdown());
         for component in components {
             readiness.component(component);
         }
-        let metrics = Metrics::new();
-        let listen = admin(&config);
-        let server = AdminServer::bind(&AdminConfig { listen }, readiness.clone(), metrics.clone()).await;
+        Ok(Self { config, lifecycle, readiness, metrics: Metrics::new(), verifier: Arc::new(verifier) })
+    }
+
+    /// Opens the admin endpoint at `listen`, which is the setting `setting`. Returns its address, with its real port.
+    pub(crate) async fn serve_admin(&self, setting: &str, listen: SocketAddr) -> anyhow::Result<SocketAddr> {
+        let server = AdminServer::bind(&AdminConfig { listen }, self.readiness.clone(), self.metrics.clone()).await;
         let server = server.map_err(|error| {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             anyhow!("the admin endpoint cannot listen on {listen}: {cause}; set `{setting}` to a free address (port 0 takes any)")
         })?;
-        tracing::info!(address = %server.local_addr(), "admin endpoint listens");
-        lifecycle.spawn_background("admin", server.serve(lifecycle.shutdown()));
-        Ok(Self { config, lifecycle, readiness, metrics, verifier: Arc::new(verifier) })
+        let address = server.local_addr();
+        tracing::info!(%address, "admin endpoint listens");
+        self.lifecycle.spawn_background("admin", server.serve(self.lifecycle.shutdown()));
+        Ok(address)
     }
 
     pub(crate) fn shutdown(&self) -> Shutdown {

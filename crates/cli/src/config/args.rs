@@ -97,6 +97,25 @@ impl ConfigArgs {
         Ok(config)
     }
 
+    /// The configuration as the one process needs it that is everything: checked, safe without a secret, and with a log
+    /// output of warnings unless another was asked for.
+    pub(crate) fn load_for_one_process(&self) -> Result<Config, Failure> {
+        let mut config = self.load()?;
+        if !self.is_set("telemetry.filter") {
+            QUIET_FILTER.clone_into(&mut config.telemetry.filter);
+        }
+        telemetry::init(&config.telemetry).map_err(Failure::usage)?;
+        for check in [Config::check, Config::check_auth_but_secret, Config::check_secret_or_local] {
+            check(&config).map_err(|mistake| self.placed(mistake))?;
+        }
+        Ok(config)
+    }
+
+    /// Whether the setting `key` was given, by whatever source.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.origin(key).is_some()
+    }
+
     /// The configuration as a command needs it that talks to the backends and to nobody else.
     pub(crate) fn load_for_backends(&self) -> Result<Config, Failure> {
         let config = self.load()?;

@@ -11,8 +11,8 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
-use huddle_auth::Verifier;
-use huddle_service::telemetry::TelemetryConfig;
+use huddle_auth::{SECRET_BYTES_MIN, Verifier};
+use huddle_service::{config::Secret, telemetry::TelemetryConfig};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) auth: AuthConfig,
     pub(crate) log: huddle_log_nats::Config,
     pub(crate) store: huddle_store_postgres::Config,
+    pub(crate) embedded: huddle_embedded::Config,
     pub(crate) gateway: huddle_gateway::Config,
     pub(crate) history: huddle_history::Config,
     pub(crate) directory: huddle_directory::Config,
@@ -90,10 +91,41 @@ impl Config {
     /// Checks what a type cannot say of all else.
     fn check(&self) -> Result<(), Mistake> {
         self.log.validate().map_err(|error| Mistake::in_section("log", &error))?;
+        self.embedded.validate().map_err(|error| Mistake::in_section("embedded", &error))?;
         self.gateway.validate().map_err(|error| Mistake::in_section("gateway", &error))?;
         if self.store.max_connections == 0 {
             return Err(Mistake::in_section("store", &"`store.max_connections` is 0 and must be at least 1"));
         }
         Ok(())
+    }
+    /// As [`check_auth`](Self::check_auth), where a secret will be made if none is set.
+    fn check_auth_but_secret(&self) -> Result<(), Mistake> {
+        let mut config = self.clone();
+        config.auth.secret.get_or_insert_with(|| Secret::new("-".repeat(SECRET_BYTES_MIN)));
+        config.check_auth()
+    }
+
+    /// Checks that whoever can connect from another machine needs a token that somebody made on purpose: without
+    /// `auth.secret` a development secret signs them.
+    fn check_secret_or_local(&self) -> Result<(), Mistake> {
+        if self.auth.secret.is_some() {
+            return Ok(());
+        }
+        let listeners = [
+            ("gateway.listen", self.gateway.listen),
+            ("history.listen", self.history.listen),
+            ("directory.listen", self.directory.listen),
+        ];
+        match listeners.into_iter().find(|(_, address)| !address.ip().is_loopback()) {
+            None => Ok(()),
+            Some((key, address)) => Err(Mistake {
+                key: key.to_owned(),
+                problem: format!(
+                    "`{key}` is {address}, where others can connect, and `auth.secret` is not set: the development \
+                     secret is for this machine only. Set `auth.secret` or `auth.secret_file` to a secret of your own \
+                     (`openssl rand -base64 48` makes one), or listen on 127.0.0.1"
+                ),
+            }),
+        }
     }
 }

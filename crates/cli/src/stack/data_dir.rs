@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -17,8 +17,8 @@ use super::ports::Ports;
 /// The cluster stack's own part of the data directory.
 const CLUSTER: &str = "cluster";
 const LOCK: &str = "up.lock";
-const SECRETS: &str = "secrets.json";
-const STATE: &str = "state.json";
+pub(super) const SECRETS: &str = "secrets.json";
+pub(super) const STATE: &str = "state.json";
 /// Bytes of a random secret: 256 bits.
 const SECRET_BYTES: usize = 32;
 /// Only its owner reads and writes a file with secrets.
@@ -79,6 +79,11 @@ impl DataDir {
         Ok(Self { root, _lock: lock })
     }
 
+    /// The cluster stack's own directory.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A place in the directory.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
@@ -88,7 +93,7 @@ impl DataDir {
     pub(super) fn secrets(&self) -> Result<Secrets> {
         let path = self.path(SECRETS);
         if path.exists() {
-            return read_json(&path);
+            return read_private_json(&path);
         }
         let secrets = Secrets { user_secret: random_secret(), service_token: random_secret() };
         write_private(&path, &serde_json::to_vec_pretty(&secrets)?)?;
@@ -106,13 +111,28 @@ impl DataDir {
     }
 }
 
-fn random_secret() -> String {
+/// A new secret: letters, digits, `-` and `_`.
+pub(super) fn random_secret() -> String {
     let mut bytes = [0; SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
+/// As [`read_json`], of a file that nobody but its owner may have read.
+pub(super) fn read_private_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & !PRIVATE != 0 {
+        let path = path.display();
+        return Err(anyhow!(
+            "other users may have read the secrets in {path} (mode {mode:03o}): remove it, and the next start makes new ones \
+             that end all tokens made before; or, if nobody has, run `chmod 600 {path}`"
+        ));
+    }
+    read_json(path)
+}
+
+pub(super) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
     let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
 }
@@ -135,8 +155,6 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

@@ -1,8 +1,11 @@
 //! The demo team: something to talk in.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
+use huddle_auth::{Minter, VerifierOptions};
+use huddle_domain::{Name, TeamId, UserId};
+use huddle_gateway::Demo;
 use huddle_proto::{
     Refusal,
     directory::v1::{
@@ -14,23 +17,42 @@ use huddle_proto::{
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
-    transport::Endpoint,
+    transport::{Channel, Endpoint},
 };
 
 pub(super) const TEAM: &str = "demo";
 const TEAM_NAME: &str = "Demo";
 pub(super) const OWNER: &str = "alice";
 pub(super) const MEMBER: &str = "bob";
+const OWNER_NAME: &str = "Alice";
 const MEMBER_NAME: &str = "Bob";
 
+/// How long the tokens are valid that the page gets; it asks for new ones by itself.
+const PAGE_TOKEN_TTL: Duration = Duration::from_hours(12);
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The team as the page offers it, with tokens of the kind that `auth` accepts.
+pub(super) fn demo(auth: VerifierOptions) -> Result<Demo> {
+    let member = |user, name| anyhow::Ok((UserId::parse(user)?, Name::parse(name)?));
+    Ok(Demo {
+        team: TeamId::parse(TEAM)?,
+        members: vec![member(OWNER, OWNER_NAME)?, member(MEMBER, MEMBER_NAME)?],
+        minter: Minter::new(auth)?,
+        token_ttl: PAGE_TOKEN_TTL,
+    })
+}
+
+/// The directory that listens at `address`.
+pub(super) async fn connect(address: SocketAddr) -> Result<Channel> {
+    let endpoint = Endpoint::new(format!("http://{address}"))?.connect_timeout(CALL_TIMEOUT);
+    endpoint.connect().await.context("cannot reach the directory")
+}
+
 /// Creates the team and its members, unless they are there. Returns once gateways can see them.
-pub(super) async fn create(directory_url: &str, service_token: &str) -> Result<()> {
+pub(super) async fn create(directory: Channel, service_token: &str) -> Result<()> {
     let authorization: MetadataValue<Ascii> = format!("Bearer {service_token}").parse()?;
-    let channel = Endpoint::new(directory_url.to_owned())?.timeout(CALL_TIMEOUT).connect().await?;
-    let mut directory = DirectoryServiceClient::with_interceptor(channel, |mut request: Request<()>| {
+    let mut directory = DirectoryServiceClient::with_interceptor(directory, |mut request: Request<()>| {
         request.metadata_mut().insert("authorization", authorization.clone());
         Ok(request)
     });

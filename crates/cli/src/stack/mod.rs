@@ -1,4 +1,5 @@
-//! The whole of Huddle on this machine: backends and services as child processes, in order up and in order down.
+//! The whole of Huddle on this machine: backends and services as child processes, in order up and in order down; or all
+//! of it in this process ([`single`]).
 
 mod data_dir;
 mod demo;
@@ -6,16 +7,20 @@ mod http;
 mod ports;
 mod ready;
 mod services;
+pub(crate) mod single;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use huddle_auth::VerifierOptions;
 use huddle_devstack::{Nats, NatsOptions, Postgres, PostgresOptions, Process, Signal, Tools};
 use tokio::time::{Duration, Instant as Deadline};
 
 pub(crate) use self::{data_dir::DataDir, ready::Ready};
 use self::{
     data_dir::State,
+    ports::local,
+    ready::{Addresses, Kept},
     services::{Role, Services},
 };
 
@@ -97,7 +102,8 @@ impl Stack {
         let ready = self.ready(plan, &secrets, &state)?;
         if !state.demo_created {
             progress.say("creating the demo team");
-            demo::create(&ready.directory_url, &secrets.service_token).await.context("cannot create the demo team")?;
+            let directory = demo::connect(local(state.ports.directory)).await?;
+            demo::create(directory, &secrets.service_token).await.context("cannot create the demo team")?;
             state.demo_created = true;
             data_dir.keep_state(&state)?;
         }
@@ -111,7 +117,27 @@ impl Stack {
         };
         let mut pids = vec![("nats", nats.node(0).pid()), ("postgres", postgres.pid())];
         pids.extend(self.services.pids());
-        Ready::new(&plan.data_dir, secrets, &state.ports, nats.url(), pids)
+        let ports = &state.ports;
+        let addresses = Addresses {
+            gateway: local(ports.gateway),
+            history: local(ports.history),
+            directory: local(ports.directory),
+            admin: [
+                ("gateway", local(ports.gateway_admin)),
+                ("history", local(ports.history_admin)),
+                ("directory", local(ports.directory_admin)),
+                ("persistence", local(ports.persistence_admin)),
+            ],
+        };
+        let data_dir = &plan.data_dir;
+        let kept = Kept::Cluster {
+            data_dir: data_dir.root().to_owned(),
+            nats_url: nats.url(),
+            config: data_dir.path(services::CONFIG),
+            logs: data_dir.path(services::LOGS),
+        };
+        let auth = VerifierOptions { secret: Some(secrets.user_secret.clone()), ..VerifierOptions::default() };
+        Ready::new(addresses, auth, pids, kept)
     }
 
     /// Whether nothing has been started.

@@ -1,6 +1,7 @@
 //! What is told once everything runs: addresses, tokens, and commands to paste.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -8,108 +9,120 @@ use std::{
 use anyhow::Result;
 use huddle_auth::{Minter, VerifierOptions};
 use huddle_domain::UserId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{
-    DataDir,
-    data_dir::Secrets,
-    demo, own_program,
-    ports::{Ports, local},
-    services::{CONFIG, LOGS},
-};
+use super::{demo, own_program};
 
 /// How long the printed tokens are valid: commands that were pasted once work for a while.
 const TOKEN_TTL: Duration = Duration::from_hours(30 * 24);
 
-/// A running stack, from outside.
+/// Where the services listen.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) gateway: SocketAddr,
+    pub(super) history: SocketAddr,
+    pub(super) directory: SocketAddr,
+    /// Where each service answers for its health.
+    pub(super) admin: [(&'static str, SocketAddr); 4],
+}
+
+/// What of it stays, and where.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// Of the cluster stack: data, logs and the services' configuration.
+    Cluster { data_dir: PathBuf, nats_url: String, config: PathBuf, logs: PathBuf },
+    /// Of one process: the directory of its file.
+    File { data_dir: PathBuf },
+    /// Nothing.
+    Nothing,
+}
+
+/// All of Huddle as it runs, from outside.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    pub(super) directory_url: String,
     program: PathBuf,
-    url: String,
-    http_url: String,
-    history_url: String,
-    nats_url: String,
-    admin_urls: Vec<(&'static str, String)>,
-    tokens: Vec<(&'static str, String)>,
+    addresses: Addresses,
+    tokens: [(&'static str, String); 2],
     pids: Vec<(&'static str, u32)>,
-    config: PathBuf,
-    logs: PathBuf,
+    kept: Kept,
 }
 
 impl Ready {
+    /// Makes tokens for the members of the demo team, of the kind that `auth` accepts.
     pub(super) fn new(
-        data_dir: &DataDir,
-        secrets: &Secrets,
-        ports: &Ports,
-        nats_url: String,
+        addresses: Addresses,
+        auth: VerifierOptions,
         pids: Vec<(&'static str, u32)>,
+        kept: Kept,
     ) -> Result<Self> {
-        let options = VerifierOptions { secret: Some(secrets.user_secret.clone()), ..VerifierOptions::default() };
-        let minter = Minter::new(options)?;
+        let minter = Minter::new(auth)?;
         let now = SystemTime::now();
         let token = |user: &'static str| {
             let token = minter.mint(&UserId::parse(user)?, None, TOKEN_TTL, now)?;
             anyhow::Ok((user, token))
         };
-        let http = |port| format!("http://{}", local(port));
-        Ok(Self {
-            directory_url: http(ports.directory),
-            program: own_program()?,
-            url: format!("ws://{}/v1/ws", local(ports.gateway)),
-            http_url: http(ports.gateway),
-            history_url: http(ports.history),
-            nats_url,
-            admin_urls: vec![
-                ("gateway", http(ports.gateway_admin)),
-                ("history", http(ports.history_admin)),
-                ("directory", http(ports.directory_admin)),
-                ("persistence", http(ports.persistence_admin)),
-            ],
-            tokens: vec![token(demo::OWNER)?, token(demo::MEMBER)?],
-            pids,
-            config: data_dir.path(CONFIG),
-            logs: data_dir.path(LOGS),
-        })
+        let tokens = [token(demo::OWNER)?, token(demo::MEMBER)?];
+        Ok(Self { program: own_program()?, addresses, tokens, pids, kept })
     }
 
-    /// One object for programs. Holds the users' tokens; the service token is in the configuration file that it names.
+    /// One object for programs. Holds the users' tokens; a cluster's service token is in the configuration file that it
+    /// names.
     pub(crate) fn json(&self) -> Value {
-        fn object<T: Clone + Into<Value>>(entries: &[(&'static str, T)]) -> Value {
-            entries
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), value.clone().into()))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
-        }
-        json!({
-            "url": self.url,
-            "http_url": self.http_url,
-            "history_url": self.history_url,
-            "directory_url": self.directory_url,
-            "nats_url": self.nats_url,
-            "admin_urls": object(&self.admin_urls),
+        let Addresses { gateway, history, directory, admin } = self.addresses;
+        let admin: Map<_, _> =
+            admin.iter().map(|(service, address)| ((*service).to_owned(), http(*address).into())).collect();
+        let tokens: Map<_, _> =
+            self.tokens.iter().map(|(user, token)| ((*user).to_owned(), token.as_str().into())).collect();
+        let pids: Map<_, _> = self.pids.iter().map(|(process, pid)| ((*process).to_owned(), (*pid).into())).collect();
+        let mut told = json!({
+            "url": websocket(gateway),
+            "http_url": http(gateway),
+            "history_url": http(history),
+            "directory_url": http(directory),
+            "admin_urls": admin,
             "team": demo::TEAM,
-            "tokens": object(&self.tokens),
-            "pids": object(&self.pids),
-            "config": self.config,
-            "logs": self.logs,
-        })
+            "tokens": tokens,
+            "pids": pids,
+        });
+        let more = match &self.kept {
+            Kept::Cluster { data_dir, nats_url, config, logs } => json!({
+                "mode": "cluster",
+                "data_dir": data_dir,
+                "nats_url": nats_url,
+                "config": config,
+                "logs": logs,
+            }),
+            Kept::File { data_dir } => json!({ "mode": "embedded", "data_dir": data_dir }),
+            Kept::Nothing => json!({ "mode": "memory", "data_dir": null }),
+        };
+        if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
+            told.extend(more);
+        }
+        told
     }
 
     /// The same for people.
     pub(crate) fn text(&self) -> String {
-        let Self { url, tokens, .. } = self;
+        let url = websocket(self.addresses.gateway);
         let (team, program) = (demo::TEAM, quoted(&self.program));
-        let [owner, member] = [demo::OWNER, demo::MEMBER];
-        let token = |user| tokens.iter().find(|(name, _)| *name == user).map_or("", |(_, token)| token.as_str());
-        let (owner_token, member_token) = (token(owner), token(member));
-        let (logs, config) = (self.logs.display(), self.config.display());
+        let [(owner, owner_token), (member, member_token)] = &self.tokens;
+        let (page, end) = match &self.kept {
+            Kept::Cluster { config, logs, .. } => (
+                String::new(),
+                format!(
+                    "Logs: {}\nConfiguration of the services, with their secrets: {}\n{AGAIN}",
+                    logs.display(),
+                    config.display()
+                ),
+            ),
+            Kept::File { data_dir } => (self.page(), format!("Data: {}\n{AGAIN}", data_dir.display())),
+            Kept::Nothing => (self.page(), "Ctrl-C stops everything, and nothing is kept.".to_owned()),
+        };
         format!(
             "
 Huddle is ready.
 
-  URL    {url}
+{page}  URL    {url}
   Team   {team}, with {owner} (owner) and {member} (member)
 
 Token of {owner}:
@@ -126,12 +139,35 @@ In a third one, say something as {owner}:
 
 {program} send --url {url} --team {team} --token {owner_token} \"hello, {member}\"
 
-Logs: {logs}
-Configuration of the services, with their secrets: {config}
-Ctrl-C stops everything; the next start finds the data again.
+{end}
 "
         )
     }
+
+    fn page(&self) -> String {
+        format!("  Page   {}/\n", http(self.addresses.gateway))
+    }
+}
+
+const AGAIN: &str = "Ctrl-C stops everything; the next start finds the data again.";
+
+fn http(address: SocketAddr) -> String {
+    format!("http://{}", reachable(address))
+}
+
+fn websocket(address: SocketAddr) -> String {
+    format!("ws://{}/v1/ws", reachable(address))
+}
+
+/// An address at which this machine reaches what listens at `address`: "any address" is none to connect to.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// `path` as one word for a shell.
@@ -149,5 +185,12 @@ mod tests {
     fn commands_can_be_pasted_whatever_the_path() {
         assert_eq!(quoted(Path::new("/a/b-c_1.0/huddle")), "/a/b-c_1.0/huddle");
         assert_eq!(quoted(Path::new("/my files/it's")), r"'/my files/it'\''s'");
+    }
+
+    #[test]
+    fn an_address_that_is_told_can_be_connected_to() {
+        assert_eq!(http("0.0.0.0:8080".parse().unwrap()), "http://127.0.0.1:8080");
+        assert_eq!(websocket("[::]:8080".parse().unwrap()), "ws://[::1]:8080/v1/ws");
+        assert_eq!(http("192.0.2.7:80".parse().unwrap()), "http://192.0.2.7:80");
     }
 }

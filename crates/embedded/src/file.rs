@@ -21,7 +21,7 @@ use crate::{Config, OpenError};
 /// The file's name within the directory.
 pub(crate) const FILE: &str = "huddle.db";
 /// Tells Huddle's files from those of other programs that use SQLite ("hudl").
-const APPLICATION_ID: i64 = 0x6875_646c;
+pub(crate) const APPLICATION_ID: i64 = 0x6875_646c;
 /// How every file of SQLite begins (<https://www.sqlite.org/fileformat.html>).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Bytes of a page: SQLite's default, said aloud because the file's size limit counts pages.
@@ -137,7 +137,7 @@ fn make_file(path: &Path) -> io::Result<()> {
 }
 
 /// Before SQLite touches the file: one that is none of SQLite's is left alone.
-fn look_at_magic(path: &Path) -> Result<(), OpenError> {
+pub(crate) fn look_at_magic(path: &Path) -> Result<(), OpenError> {
     let mut head = Vec::new();
     let read = OpenOptions::new().read(true).open(path).and_then(|file| {
         let limit = u64::try_from(MAGIC.len()).unwrap_or(u64::MAX);
@@ -150,7 +150,7 @@ fn look_at_magic(path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Damaged { path: path.to_owned(), reason: "it does not begin as a file of SQLite".to_owned() })
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
@@ -168,6 +168,8 @@ fn pool(options: SqliteConnectOptions, connections: u32) -> SqlitePool {
         .connect_lazy_with(options)
 }
 
+pub(crate) const NEWEST_APPLIED: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+
 /// Reads what tells whether this version may write the file, and changes nothing. Returns the schema's version,
 /// `None` when the file is new.
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<Option<i64>, OpenError> {
@@ -182,7 +184,6 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<Option<
     if application != APPLICATION_ID {
         return Err(OpenError::NotHuddle { path: path.to_owned() });
     }
-    const NEWEST_APPLIED: &str = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
     let found: i64 = sqlx::query_scalar(NEWEST_APPLIED).fetch_one(&mut *connection).await.map_err(failed)?;
     if found > newest_known() {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: newest_known() });
@@ -218,7 +219,7 @@ async fn migrate(writer: &mut SqliteConnection) -> sqlx::Result<()> {
     })
 }
 
-const PARTITIONS: &str = "SELECT partitions FROM log_shape";
+pub(crate) const PARTITIONS: &str = "SELECT partitions FROM log_shape";
 
 /// The number of partitions that the file was made with: `wanted` when it is new.
 async fn settle_partitions(writer: &mut SqliteConnection, wanted: u16) -> sqlx::Result<i64> {
@@ -235,6 +236,6 @@ fn known_partitions(path: &Path, count: i64) -> Result<Partitions, OpenError> {
     })
 }
 
-fn newest_known() -> i64 {
+pub(crate) fn newest_known() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod feeds;
 mod file;
+mod inspect;
 mod lock;
 mod log;
 mod reader;
@@ -21,3 +22,7 @@ mod stores;
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, ReadOnly};
 pub use error::OpenError;
+pub use inspect::{
+    Contents, Holder, InspectedPartition, Inspection, Integrity, IntegrityStage, UNSTORED_COUNTED_MAX, check_integrity,
+    holder, inspect,
+};

@@ -8,7 +8,7 @@ use std::{
 
 use crate::OpenError;
 
-const LOCK: &str = "huddle.lock";
+pub(crate) const LOCK: &str = "huddle.lock";
 
 /// The directory, held by this process until dropped; the system frees it when the process ends, however it ends.
 #[derive(Debug)]

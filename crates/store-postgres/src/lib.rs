@@ -9,11 +9,13 @@ mod connect;
 mod directory;
 mod error;
 mod events;
+mod inspect;
 mod partition;
 mod row;
 mod schema;
 mod store;
 
 pub use config::Config;
+pub use inspect::{Clock, Connections, Contents, InspectedPartition, Inspection, Owner, Settings, inspect};
 pub use schema::migrate;
 pub use store::PostgresStore;

@@ -31,9 +31,10 @@ pub async fn migrate(config: &Config) -> Result<i64, StoreError> {
     Ok(newest_known())
 }
 
+pub(crate) const NEWEST_APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
+
 /// Whether the store answers and its newest migration is the newest that this version knows.
 pub(crate) async fn check(store: &PostgresStore) -> Result<(), StoreError> {
-    const NEWEST_APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
     let newest_applied = sqlx::query_scalar::<_, Option<i64>>(NEWEST_APPLIED).fetch_one(&store.pool);
     match store.connector.read("checking the schema", newest_applied).await? {
         None => Err(schema_is_missing()),
@@ -46,7 +47,7 @@ pub(crate) async fn check(store: &PostgresStore) -> Result<(), StoreError> {
     }
 }
 
-fn newest_known() -> i64 {
+pub(crate) fn newest_known() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 

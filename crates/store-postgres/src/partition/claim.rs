@@ -11,7 +11,7 @@ use super::{
 use crate::{PostgresStore, error::store_error};
 
 /// The first half of the key of every partition's lock ("hudl"); the second is the partition's number.
-pub(super) const LOCK_CLASS: i32 = 0x6875_646c;
+pub(crate) const LOCK_CLASS: i32 = 0x6875_646c;
 
 /// How many statements a claim takes.
 const CLAIM_STATEMENTS: u32 = 4;

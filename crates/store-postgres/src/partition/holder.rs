@@ -14,7 +14,7 @@ use sqlx::PgExecutor;
 use super::claim::LOCK_CLASS;
 
 /// How long an owner may say nothing before it loses its claim to whoever wants it.
-const HOLDER_SILENCE_MAX: Duration = Duration::from_secs(3);
+pub(crate) const HOLDER_SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// How long to wait for a session to end. It ends in milliseconds: it is idle.
 const TERMINATION_WAIT: Duration = Duration::from_secs(1);
@@ -65,6 +65,6 @@ pub(super) async fn look_at_holder<'c>(
     })
 }
 
-fn milliseconds(duration: Duration) -> i64 {
+pub(crate) fn milliseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -8,4 +8,5 @@ mod project;
 mod run;
 mod writer;
 
-pub(crate) use claim::{claim, progress};
+pub(crate) use claim::{LOCK_CLASS, claim, progress};
+pub(crate) use holder::{HOLDER_SILENCE_MAX, milliseconds};

@@ -25,6 +25,11 @@ impl Digest {
         self.hasher.update(&self.line);
     }
 
+    /// Takes in the next event by its line, which [`write_line`] made.
+    pub(crate) fn update_line(&mut self, line: &[u8]) {
+        self.hasher.update(line);
+    }
+
     /// The digest of all events taken in.
     pub fn finish(self) -> [u8; 32] {
         self.hasher.finalize().into()

@@ -3,11 +3,14 @@
 pub(crate) mod config;
 mod connection;
 pub(crate) mod directory;
+pub(crate) mod export;
 pub(crate) mod gateway;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod persistence;
 pub(crate) mod send;
 pub(crate) mod tail;
 pub(crate) mod token;
+mod transfer;
 pub(crate) mod up;

@@ -77,6 +77,14 @@ impl Part {
         directory.sync_all().map_err(failed)
     }
 
+    /// Leaves nothing behind when nothing was written: there would be nothing to go on from.
+    pub(super) async fn remove_if_empty(self) {
+        let is_empty = self.file.metadata().await.is_ok_and(|metadata| metadata.len() == 0);
+        if is_empty && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(file = %self.path.display(), %error, "an empty file was left behind");
+        }
+    }
+
     pub(super) fn failed(&self, source: io::Error) -> ExportError {
         ExportError::Write { file: self.path.clone(), source }
     }

@@ -34,9 +34,16 @@ pub async fn export_to_file(
     let path = part.path.clone();
     let failed = |source| ExportError::Write { file: path.clone(), source };
     let mut sink = Sink::file(&mut part.file);
-    let exported = export(store, options, track, &mut sink, progress, &failed).await?;
-    part.complete()?;
-    Ok(exported)
+    match export(store, options, track, &mut sink, progress, &failed).await {
+        Ok(exported) => {
+            part.complete()?;
+            Ok(exported)
+        }
+        Err(error) => {
+            part.remove_if_empty().await;
+            Err(error)
+        }
+    }
 }
 
 /// Writes an export to `stream`, from beginning to end. `name` names it in errors.
@@ -81,11 +88,15 @@ struct Writer<'s, 'o> {
 impl Writer<'_, '_> {
     fn put(&mut self, line: &Line) -> Result<(), ExportError> {
         self.track.accept(line).map_err(|source| ExportError::Changed { source })?;
-        match line {
-            Line::Event(event) => write_line(self.sink.buffer(), event),
-            Line::Head(_) | Line::Plan(_) | Line::TeamEnd(_) | Line::End(_) => write_control(self.sink.buffer(), line),
-        }
+        write_control(self.sink.buffer(), line);
         Ok(())
+    }
+
+    fn put_event(&mut self, event: &Event) -> Result<(), ExportError> {
+        let buffer = self.sink.buffer();
+        let start = buffer.len();
+        write_line(buffer, event);
+        self.track.accept_written(event, &buffer[start..]).map_err(|source| ExportError::Changed { source })
     }
 }
 
@@ -149,7 +160,7 @@ async fn export_team(
         }
         let moved = events.len() as u64;
         for event in events {
-            writer.put(&Line::Event(event))?;
+            writer.put_event(&event)?;
         }
         writer.sink.relieve().await.map_err(failed)?;
         progress.step(Step::Moved { events: moved, present: 0 });

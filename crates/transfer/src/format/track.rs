@@ -92,6 +92,15 @@ impl Track {
         Ok(())
     }
 
+    /// Takes the next line, an event, which has been written as `line`.
+    pub(crate) fn accept_written(&mut self, event: &Event, line: &[u8]) -> Result<(), FileError> {
+        self.check_event(event, self.lines + 1)?;
+        self.team.digest.update_line(line);
+        self.take_event(event);
+        self.lines += 1;
+        Ok(())
+    }
+
     fn check_and_take(&mut self, line: &Line, number: u64) -> Result<(), FileError> {
         if self.ended {
             return Err(FileError::AfterEnd { line: number });
@@ -109,7 +118,12 @@ impl Track {
             _ if !self.is_planned() => {
                 Err(FileError::Unexpected { line: number, expected: "another line of the plan" })
             }
-            Line::Event(event) => self.accept_event(event, number),
+            Line::Event(event) => {
+                self.check_event(event, number)?;
+                self.team.digest.update(event);
+                self.take_event(event);
+                Ok(())
+            }
             Line::TeamEnd(summary) => self.accept_team_end(summary, number),
             Line::End(totals) if self.teams == self.plan.len() => {
                 if *totals != self.totals() {
@@ -144,8 +158,8 @@ impl Track {
         Ok(())
     }
 
-    fn accept_event(&mut self, event: &Event, line: u64) -> Result<(), FileError> {
-        let Some(plan) = self.plan.get(self.teams) else {
+    fn check_event(&self, event: &Event, line: u64) -> Result<(), FileError> {
+        let Some(plan) = self.team() else {
             return Err(FileError::Unexpected { line, expected: "the end line" });
         };
         if plan.team != event.team {
@@ -161,11 +175,13 @@ impl Track {
         if found > plan.events || event.seq > plan.last_seq {
             return Err(count(line, plan, found, event.seq, plan.events, plan.last_seq, "plan"));
         }
-        self.team.events = found;
-        self.team.digest.update(event);
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: &Event) {
+        self.team.events += 1;
         self.team.last = Some(event.clone());
         self.events += 1;
-        Ok(())
     }
 
     fn accept_team_end(&mut self, summary: &TeamSummary, line: u64) -> Result<(), FileError> {

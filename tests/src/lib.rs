@@ -17,6 +17,7 @@ mod metrics;
 pub mod raw_ws;
 mod service;
 mod sql;
+mod stage;
 mod wait;
 
 pub use binary::huddle;
@@ -28,4 +29,5 @@ pub use cluster::{Cluster, ClusterOptions, SECRET, SERVICE_TOKEN};
 pub use grpc::{DirectoryClient, HistoryClient};
 pub use metrics::Samples;
 pub use service::{Role, Service};
+pub use stage::{Stage, command_in, told};
 pub use wait::until;

@@ -4,14 +4,14 @@ use std::{
     collections::BTreeSet,
     env, fs,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use huddle_devstack::{Process, Signal};
-use huddle_tests::{huddle, until};
+use huddle_tests::{Stage, command_in, huddle, told, until};
 use serde_json::Value;
 
 /// From nothing to ready, `initdb` and all.
@@ -29,11 +29,11 @@ const CHILDREN: [&str; 6] = ["nats", "postgres", "persistence", "history", "dire
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Result<()> {
     let files = tempfile::tempdir()?;
-    let stage = Stage { data: files.path().join("it's my data"), logs: files.path().join("logs") };
+    let stage = Stage::below(files.path());
     // Somebody has the port that everybody takes. When it is not this test, it is another.
     let _taken = TcpListener::bind("127.0.0.1:8080");
 
-    let mut up = stage.up("first", &[])?;
+    let mut up = start(&stage, "first", &[])?;
     up.wait_for_output(READY, READY_TIMEOUT).await?;
     let told = up.output()?;
     let (tail, send) = (command_in(&told, " tail ")?, command_in(&told, " send ")?);
@@ -43,7 +43,7 @@ async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Resu
     stage.run_shell("send-1", &send).await?;
     tail.wait_for_output("alice: hello, bob", COMMAND_TIMEOUT).await?;
 
-    let mut other = stage.up("second", &[])?;
+    let mut other = start(&stage, "second", &[])?;
     let status = other.wait(COMMAND_TIMEOUT).await?;
     let refused = other.output()?;
     assert_eq!(status.code(), Some(1), "{refused}");
@@ -54,7 +54,7 @@ async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Resu
     stop(&mut up, &stage).await?;
 
     // The tail of before is still there, and goes on by itself where the data is found again.
-    let (mut up, told) = stage.up_and_ready("third").await?;
+    let (mut up, told) = start_and_ready(&stage, "third").await?;
     assert!(descendants(up.pid())?.len() >= CHILDREN.len());
     stage.run_shell("send-3", &send).await?;
     until("the tail goes on", COMMAND_TIMEOUT, async || {
@@ -69,17 +69,17 @@ async fn what_is_printed_works_when_pasted_and_the_data_is_there_again() -> Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn what_dies_is_named_and_nothing_is_left_behind() -> Result<()> {
     let files = tempfile::tempdir()?;
-    let stage = Stage { data: files.path().join("data"), logs: files.path().join("logs") };
+    let stage = Stage::below(files.path());
     // Nobody has to wait for the start before the stop.
-    let mut up = stage.up("interrupted", &[])?;
+    let mut up = start(&stage, "interrupted", &[])?;
     up.wait_for_output("starting Postgres", READY_TIMEOUT).await?;
     stop(&mut up, &stage).await?;
 
     let mut messages = 0;
     for child in CHILDREN {
-        let (mut up, told) = stage.up_and_ready(&format!("before-{child}")).await?;
+        let (mut up, told) = start_and_ready(&stage, &format!("before-{child}")).await?;
         messages += 1;
-        stage.send(&format!("send-{child}"), &told).await?;
+        send(&stage, &format!("send-{child}"), &told).await?;
         let children = descendants(up.pid())?;
         let pid = told["pids"][child].as_u64().with_context(|| format!("no pid of {child}: {told}"))?;
         assert!(children.iter().any(|process| u64::from(process.pid) == pid), "{child} is no child");
@@ -96,106 +96,40 @@ async fn what_dies_is_named_and_nothing_is_left_behind() -> Result<()> {
     }
 
     // The end of `huddle up` itself, without a chance to stop anything.
-    let (mut up, told) = stage.up_and_ready("before-itself").await?;
+    let (mut up, told) = start_and_ready(&stage, "before-itself").await?;
     messages += 1;
-    stage.send("send-itself", &told).await?;
+    send(&stage, "send-itself", &told).await?;
     let children = descendants(up.pid())?;
     assert!(children.len() >= CHILDREN.len(), "{children:?}");
     up.kill9()?;
     assert_gone(&children, Instant::now() + NOTICE_MAX).await?;
 
-    let (mut up, told) = stage.up_and_ready("after-all").await?;
+    let (mut up, told) = start_and_ready(&stage, "after-all").await?;
     stage.assert_messages("all", &told, messages).await?;
     stop(&mut up, &stage).await
 }
 
-/// A data directory, and where everything that runs over it writes.
-struct Stage {
-    data: PathBuf,
-    logs: PathBuf,
+fn start(stage: &Stage, name: &str, arguments: &[&str]) -> Result<Process> {
+    let mut command = huddle()?;
+    // It finds the servers below the checkout, as it would when started there, or where this test finds them.
+    command.args(["up", "--cluster", "--data-dir"]).arg(&stage.data).args(arguments);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    for variable in ["HUDDLE_NATS_SERVER", "HUDDLE_POSTGRES_BIN"] {
+        command.envs(env::var_os(variable).map(|value| (variable, value)));
+    }
+    Process::spawn_with_last_signal(name, command, &stage.log(name), Signal::Interrupt)
 }
 
-impl Stage {
-    fn up(&self, name: &str, arguments: &[&str]) -> Result<Process> {
-        let mut command = huddle()?;
-        // It finds the servers below the checkout, as it would when started there, or where this test finds them.
-        command.args(["up", "--cluster", "--data-dir"]).arg(&self.data).args(arguments);
-        command.current_dir(env!("CARGO_MANIFEST_DIR"));
-        for variable in ["HUDDLE_NATS_SERVER", "HUDDLE_POSTGRES_BIN"] {
-            command.envs(env::var_os(variable).map(|value| (variable, value)));
-        }
-        Process::spawn_with_last_signal(name, command, &self.log(name), Signal::Interrupt)
-    }
-
-    /// Starts it and returns what it says as JSON.
-    async fn up_and_ready(&self, name: &str) -> Result<(Process, Value)> {
-        let mut up = self.up(name, &["--json"])?;
-        up.wait_for_output("\"tokens\":", READY_TIMEOUT).await?;
-        let output = up.output()?;
-        let line = output.lines().find(|line| line.starts_with('{')).context("no JSON")?;
-        let told: Value = serde_json::from_str(line)?;
-        assert_eq!(told["team"], "demo");
-        Ok((up, told))
-    }
-
-    fn shell(&self, name: &str, line: &str) -> Result<Process> {
-        let mut command = Command::new("sh");
-        command.args(["-c", line]).current_dir("/").env_remove("HUDDLE_TOKEN").env_remove("HUDDLE_URL");
-        Process::spawn(name, command, &self.log(name))
-    }
-
-    async fn run_shell(&self, name: &str, line: &str) -> Result<String> {
-        let mut process = self.shell(name, line)?;
-        let status = process.wait(COMMAND_TIMEOUT).await?;
-        let output = process.output()?;
-        ensure!(status.success(), "{line}: {status}: {output}");
-        Ok(output)
-    }
-
-    async fn send(&self, name: &str, told: &Value) -> Result<()> {
-        self.huddle(name, told, "alice", &["send", "hello, bob"]).await.map(drop)
-    }
-
-    /// Asserts that the team's log, from its beginning, holds `count` messages, each at a position of its own, in order.
-    async fn assert_messages(&self, name: &str, told: &Value, count: usize) -> Result<()> {
-        // One more than there may be, which stands for the end.
-        self.huddle(&format!("{name}-end"), told, "alice", &["send", "the end"]).await?;
-        let lines = (count + 1).to_string();
-        let output = self.huddle(name, told, "bob", &["tail", "--after", "0", "--json", "--count", &lines]).await?;
-        let events = output.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str);
-        let events: Vec<Value> = events.collect::<Result<_, _>>()?;
-        let bodies: Vec<_> = events.iter().map(|event| event["posted"]["body"].as_str().unwrap_or_default()).collect();
-        let mut expected = vec!["hello, bob"; count];
-        expected.push("the end");
-        assert_eq!(bodies, expected);
-        let seqs = events.iter().map(|event| event["seq"].as_str().unwrap_or_default().parse::<u64>());
-        let seqs: Vec<u64> = seqs.collect::<Result<_, _>>()?;
-        assert!(seqs.is_sorted_by(|one, next| one < next), "{seqs:?}");
-        Ok(())
-    }
-
-    /// Runs a command as `user` of the stack that told `told`.
-    async fn huddle(&self, name: &str, told: &Value, user: &str, arguments: &[&str]) -> Result<String> {
-        let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| format!("incomplete: {told}"));
-        let mut command = huddle()?;
-        command.args(&arguments[..1]).arg("--url").arg(text(&told["url"])?).args(["--team", "demo", "--token"]);
-        command.arg(text(&told["tokens"][user])?).args(&arguments[1..]).current_dir("/");
-        let mut process = Process::spawn(name, command, &self.log(name))?;
-        let status = process.wait(COMMAND_TIMEOUT).await?;
-        let output = process.output()?;
-        ensure!(status.success(), "{arguments:?}: {status}: {output}");
-        Ok(output)
-    }
-
-    fn log(&self, name: &str) -> PathBuf {
-        self.logs.join(name)
-    }
+/// Starts it and returns what it says as JSON.
+async fn start_and_ready(stage: &Stage, name: &str) -> Result<(Process, Value)> {
+    let mut up = start(stage, name, &["--json"])?;
+    let told = told(&mut up, READY_TIMEOUT).await?;
+    assert_eq!(told["team"], "demo");
+    Ok((up, told))
 }
 
-/// The line in `text` that is a command to paste.
-fn command_in(text: &str, part: &str) -> Result<String> {
-    let line = text.lines().find(|line| line.contains(part) && line.contains(" --token "));
-    Ok(line.with_context(|| format!("no{part}command in: {text}"))?.to_owned())
+async fn send(stage: &Stage, name: &str, told: &Value) -> Result<()> {
+    stage.huddle(name, told, "alice", &["send", "hello, bob"]).await.map(drop)
 }
 
 /// Ctrl-C, and the promise that goes with it.

@@ -37,9 +37,15 @@ async fn a_broken_configuration_file_ends_every_service_at_once_and_names_line_a
     let path = files.path().join("huddle.toml");
     for (what, text, words) in BROKEN_FILES {
         fs::write(&path, text)?;
-        for command in
-            [&["config", "check"][..], &["gateway"], &["persistence"], &["history"], &["directory"], &["migrate"]]
-        {
+        for command in [
+            &["config", "check"][..],
+            &["gateway"],
+            &["persistence"],
+            &["history"],
+            &["directory"],
+            &["migrate"],
+            &["up", "--memory"],
+        ] {
             if command == ["migrate"] && words.iter().any(|word| word.starts_with("`auth.")) {
                 // It needs no keys, so it does not look at them.
                 continue;
@@ -113,7 +119,9 @@ async fn wrong_flags_and_variables_are_named() -> Result<()> {
         ("config check", &[("HUDDLE_LOG__PARTITIONS", "many")], &["HUDDLE_LOG__PARTITIONS", "`log.partitions`"]),
         ("config check", &[("HUDDLE_GATWAY__LISTEN", "x")], &["HUDDLE_GATWAY__LISTEN", "gatway"]),
         ("gateway", &[], &["`auth.service_token`", "openssl rand"]),
-        ("up", &[], &["huddle up --cluster"]),
+        ("up --memory --cluster", &[], &["--memory", "--cluster"]),
+        ("up --memory --data-dir /nowhere", &[], &["--memory", "--data-dir"]),
+        ("up --memory --set embedded.partitions=0", &[], &["--set embedded.partitions", "`embedded.partitions`", "1"]),
         ("send --team a.b --token x hello", &[], &["a.b"]),
         ("token --user a.b", &[], &["a.b"]),
         ("tail --team demo", &[], &["--token"]),

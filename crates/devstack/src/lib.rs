@@ -1,7 +1,7 @@
-//! Starts and stops real nats-server and Postgres processes, with private data directories on free ports of 127.0.0.1.
+//! Starts and stops real nats-server, Postgres and MariaDB processes, with private data directories on free ports of 127.0.0.1.
 //!
 //! Tests use it for the backends that they need, and `huddle up --cluster` for its own. Nothing here needs root, and
-//! root may use it too: Postgres refuses to run as root and is then run as `nobody` (see [`Postgres`]).
+//! root may use it too: Postgres refuses to run as root and is then run as `nobody` (see [`Postgres`]), and so is MariaDB.
 //!
 //! # Nothing is left running
 //!
@@ -26,14 +26,18 @@
 //! # }
 //! ```
 
+mod account;
 mod data_dir;
+mod mariadb;
 mod nats;
+mod password;
 mod ports;
 mod postgres;
 mod process;
 mod tools;
 mod watchdog;
 
+pub use mariadb::MariaDb;
 pub use nats::{Nats, NatsNode, NatsOptions, NatsRelease};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions};

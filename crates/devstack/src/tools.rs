@@ -7,14 +7,18 @@ use anyhow::{Result, bail};
 
 const NATS_VARIABLE: &str = "HUDDLE_NATS_SERVER";
 const POSTGRES_VARIABLE: &str = "HUDDLE_POSTGRES_BIN";
+const CHROMIUM_VARIABLE: &str = "HUDDLE_CHROMIUM";
+const MARIADB_VARIABLE: &str = "HUDDLE_MARIADB_BIN";
 
 /// The binaries of this machine: those that the environment names (`HUDDLE_NATS_SERVER`, a file, and
-/// `HUDDLE_POSTGRES_BIN`, a directory), or else those that `cargo xtask tools` put into `.tools/`.
+/// `HUDDLE_POSTGRES_BIN` and `HUDDLE_MARIADB_BIN`, directories), or else those that `cargo xtask tools` put into
+/// `.tools/`.
 #[derive(Clone, Debug)]
 pub struct Tools {
     directory: Option<PathBuf>,
     nats_server: Option<PathBuf>,
     postgres_bin: Option<PathBuf>,
+    mariadb_bin: Option<PathBuf>,
 }
 
 impl Tools {
@@ -32,7 +36,8 @@ impl Tools {
                  {NATS_VARIABLE} and {POSTGRES_VARIABLE}"
             );
         }
-        Ok(Self { directory, nats_server, postgres_bin })
+        let mariadb_bin = from_environment(MARIADB_VARIABLE)?;
+        Ok(Self { directory, nats_server, postgres_bin, mariadb_bin })
     }
 
     /// The `nats-server` to use.
@@ -58,9 +63,33 @@ impl Tools {
         Ok(postgres.parent().map(Path::to_owned).unwrap_or_default())
     }
 
+    /// The MariaDB server, for tests.
+    pub fn mariadbd(&self) -> Result<PathBuf> {
+        match &self.mariadb_bin {
+            Some(bin) => Ok(bin.join("mariadbd")),
+            None => self.file("bin/mariadbd", "cargo xtask tools --tests"),
+        }
+    }
+
+    /// The directory with what belongs to [`Tools::mariadbd`]: `bin`, `lib` and `share`.
+    pub(crate) fn mariadb_root(&self) -> Result<PathBuf> {
+        match &self.mariadb_bin {
+            Some(bin) => Ok(bin.parent().map(Path::to_owned).unwrap_or_default()),
+            None => self.file("mariadb/usr", "cargo xtask tools --tests"),
+        }
+    }
+
     /// A Python interpreter that has the packages of `xtask/pins/requirements.txt`.
     pub fn python(&self) -> Result<PathBuf> {
         self.file("python/bin/python", "cargo xtask tools --tests")
+    }
+
+    /// The Chromium to use: `HUDDLE_CHROMIUM`, a file, or else the one among the fetched tools.
+    pub fn chromium(&self) -> Result<PathBuf> {
+        match from_environment(CHROMIUM_VARIABLE)? {
+            Some(path) => Ok(path),
+            None => self.file("bin/chromium", "cargo xtask tools --tests"),
+        }
     }
 
     /// The `node_modules` directory with the packages of `xtask/pins/package.json`, for `NODE_PATH`.

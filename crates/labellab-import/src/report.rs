@@ -30,7 +30,7 @@ pub struct Report {
 pub struct Finding {
     /// How many.
     pub count: u64,
-    /// Their ids in the table that [`Reason::table`] names, in the order in which they were read; at most 100,000.
+    /// Their ids in the table that [`Reason::table`] names, ascending: of those that were read first, at most 100,000.
     pub ids: Vec<i64>,
 }
 
@@ -160,6 +160,13 @@ impl Report {
         finding.count += 1;
         if finding.ids.len() < IDS_LISTED_MAX {
             finding.ids.push(id);
+        }
+    }
+
+    /// Brings the ids into order: a file may hold its rows in any.
+    pub(crate) fn sort(&mut self) {
+        for finding in self.findings.values_mut() {
+            finding.ids.sort_unstable();
         }
     }
 

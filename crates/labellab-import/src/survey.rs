@@ -45,6 +45,7 @@ pub(crate) async fn survey(tables: &mut dyn Tables) -> Result<Survey, SourceErro
     let (keys, ranges) = messages.sorted(teams.len(), &mut report);
 
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    report.sort();
     report.teams = count(teams.len());
     report.messages = count(keys.len());
     report.members = teams.iter().map(|team| count(team.members.len())).sum();

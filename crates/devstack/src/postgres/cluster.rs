@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use super::USER;
-use super::account::Account;
-use super::password::Password;
 use crate::Signal;
+use crate::account::Account;
 use crate::data_dir::DataDir;
+use crate::password::Password;
 use crate::watchdog::Watchdog;
 
 /// Postgres's own directory, inside the one that this crate is given.

@@ -1,8 +1,6 @@
 //! Owns a Postgres server on this machine.
 
-mod account;
 mod cluster;
-mod password;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -12,10 +10,10 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 
+use crate::account::Account;
 use crate::data_dir::DataDir;
+use crate::password::Password;
 use crate::{Durability, Process, Signal, Tools, ports};
-use account::Account;
-use password::Password;
 
 /// Ports are chosen and then taken: somebody else may be quicker this often.
 const START_ATTEMPTS_MAX: usize = 5;
@@ -97,7 +95,7 @@ impl Postgres {
         let bin = tools.postgres_bin()?;
         let directory = DataDir::prepare(options.data_dir.as_deref(), "huddle-postgres-")?;
         let (bin, directory, account, password) = tokio::task::spawn_blocking(move || {
-            let account = Account::choose(&bin, directory.path())?;
+            let account = Account::choose(&bin.join("postgres"), directory.path())?;
             let password = cluster::prepare(&bin, &account, &directory)?;
             anyhow::Ok((bin, directory, account, password))
         })

@@ -4,18 +4,18 @@ use std::fmt;
 
 /// 128 random bits in hexadecimal.
 #[derive(Clone)]
-pub(super) struct Password(String);
+pub(crate) struct Password(String);
 
 impl Password {
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(format!("{:032x}", rand::random::<u128>()))
     }
 
-    pub(super) fn from_file(text: &str) -> Self {
+    pub(crate) fn from_file(text: &str) -> Self {
         Self(text.trim().to_owned())
     }
 
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the question which user Postgres runs as.
+//! Owns the question which user a server runs as that refuses root, or should not be root.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -17,18 +17,18 @@ const NOBODY_IDS: (u32, u32) = (65_534, 65_534);
 /// containers grant only the second.
 const CAPABILITIES: [&str; 2] = ["dac_read_search", "dac_override"];
 
-/// The user that the Postgres programs run as.
+/// The user that a server's programs run as.
 #[derive(Clone, Debug)]
-pub(super) enum Account {
+pub(crate) enum Account {
     /// Whoever runs this program.
     Own,
-    /// `nobody`, because Postgres refuses root; with a capability where directories are closed to `nobody`.
+    /// `nobody`, instead of root; with a capability where directories are closed to `nobody`.
     Nobody { uid: u32, gid: u32, capability: Option<&'static str> },
 }
 
 impl Account {
-    /// Chooses the user that can run the programs of `bin` with its data in `directory`, and gives it `directory`.
-    pub(super) fn choose(bin: &Path, directory: &Path) -> Result<Self> {
+    /// Chooses the user that can run `program`, the server's own, with its data in `directory`, and gives it `directory`.
+    pub(crate) fn choose(program: &Path, directory: &Path) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Own);
         }
@@ -36,20 +36,20 @@ impl Account {
         let choices = [None, Some(CAPABILITIES[0]), Some(CAPABILITIES[1])];
         for capability in choices {
             let account = Self::Nobody { uid, gid, capability };
-            if account.can_use(bin, directory)? {
+            if account.can_use(program, directory)? {
                 return Ok(account);
             }
         }
         bail!(
-            "Postgres does not run as root, and as the user {NOBODY} it cannot reach {} and {}: move the checkout and \
+            "this server does not run as root, and as the user {NOBODY} it cannot reach {} and {}: move the checkout and \
              the data directory out of directories that only root may enter, or run this as an ordinary user",
-            bin.display(),
+            program.display(),
             directory.display()
         )
     }
 
     /// A command that runs as this user, from the root directory: the current one may be closed to it.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = match self {
             Self::Own => Command::new(program),
             // Changing the ids here also drops root's supplementary groups.
@@ -73,7 +73,7 @@ impl Account {
     }
 
     /// Gives one file or directory to this user.
-    pub(super) fn give(&self, path: &Path) -> Result<()> {
+    pub(crate) fn give(&self, path: &Path) -> Result<()> {
         match self {
             Self::Own => Ok(()),
             Self::Nobody { uid, gid, .. } => chown(path, Some(*uid), Some(*gid))
@@ -81,11 +81,11 @@ impl Account {
         }
     }
 
-    fn can_use(&self, bin: &Path, directory: &Path) -> Result<bool> {
+    fn can_use(&self, program: &Path, directory: &Path) -> Result<bool> {
         self.give(directory)?;
-        let script = r#""$1/postgres" --version && test -w "$2""#;
+        let script = r#""$1" --version && test -w "$2""#;
         let mut probe = self.command(Path::new("/bin/sh"));
-        probe.args(["-c", script, "probe"]).arg(bin).arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.args(["-c", script, "probe"]).arg(program).arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
         // An error is a missing setpriv: as good as a no.
         Ok(probe.status().is_ok_and(|status| status.success()))
     }

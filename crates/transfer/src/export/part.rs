@@ -103,7 +103,7 @@ impl Part {
             };
             match Line::parse(bytes, number) {
                 Ok(line) => track.accept(&line)?,
-                Err(FileError::NotJson { .. }) if number > 1 => return Ok(end),
+                Err(FileError::NotJson { .. }) => return Ok(end),
                 Err(error) => return Err(error),
             }
         }

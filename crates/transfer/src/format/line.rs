@@ -126,6 +126,14 @@ pub(crate) fn write_control(buffer: &mut Vec<u8>, line: &Line) {
 impl Line {
     /// Reads the line with the number `line`, which counts from 1.
     pub(crate) fn parse(bytes: &[u8], line: u64) -> Result<Self, FileError> {
+        use FileError::{Malformed, NotAnExport, NotJson, UnknownKind};
+        Self::parse_any(bytes, line).map_err(|error| match error {
+            NotJson { line: 1, .. } | Malformed { line: 1, .. } | UnknownKind { line: 1, .. } => NotAnExport,
+            error => error,
+        })
+    }
+
+    fn parse_any(bytes: &[u8], line: u64) -> Result<Self, FileError> {
         match first_key(bytes) {
             Some(EVENT_KEY) => parse_event(bytes, line),
             Some(key @ (HEAD_KEY | PLAN_KEY | TEAM_END_KEY | END_KEY)) => {

@@ -93,12 +93,7 @@ async fn next_line<R: AsyncBufRead + Unpin>(
 ) -> Result<Option<Line>, FileError> {
     let number = lines.number() + 1;
     let Some(bytes) = lines.next().await? else { return Ok(None) };
-    let line = Line::parse(bytes, number).map_err(|error| match error {
-        FileError::NotJson { .. } | FileError::Malformed { .. } | FileError::UnknownKind { .. } if number == 1 => {
-            FileError::NotAnExport
-        }
-        error => error,
-    })?;
+    let line = Line::parse(bytes, number)?;
     track.accept(&line)?;
     Ok(Some(line))
 }

@@ -17,8 +17,9 @@ CREATE TABLE events (
     member_role TEXT    CHECK (member_role IN ('member', 'admin', 'owner')),
     name        TEXT,
     UNIQUE (team_id, seq),
-    -- At most once, for good.
-    UNIQUE (team_id, sender_id, client_id),
+    -- At most once, for good. Clients' ids before senders: the ids of Huddle's own client begin with the time, so that
+    -- what comes at once in a team lies on one page, whoever sends it.
+    UNIQUE (team_id, client_id, sender_id),
     CHECK (CASE kind
         WHEN 'posted'              THEN body IS NOT NULL
         WHEN 'team_created'        THEN member_id IS NOT NULL AND name IS NOT NULL

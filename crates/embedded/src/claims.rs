@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use huddle_domain::{Event, Partition, Seq};
 use huddle_store::{Applied, Batch, Imported, PartitionWriter, StoreError};
 
-use crate::engine::Engine;
+use crate::{engine::Engine, store};
 
 /// The partitions that have a writer.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +66,7 @@ impl PartitionWriter for Writer {
         if self.in_doubt {
             return Err(StoreError::NotOwner);
         }
+        store::check_order(&batch)?;
         // Stays set when this future is dropped half-way.
         self.in_doubt = true;
         let applied = self.engine.apply(self.claim.partition, self.position, batch).await?;

@@ -104,10 +104,16 @@ pub(crate) mod code {
     pub(crate) const ERROR: i32 = 1;
     pub(crate) const BUSY: i32 = 5;
     pub(crate) const LOCKED: i32 = 6;
+    pub(crate) const NOMEM: i32 = 7;
     pub(crate) const READONLY: i32 = 8;
+    pub(crate) const INTERRUPT: i32 = 9;
+    pub(crate) const IOERR: i32 = 10;
     pub(crate) const CORRUPT: i32 = 11;
     pub(crate) const FULL: i32 = 13;
     pub(crate) const CANTOPEN: i32 = 14;
+    pub(crate) const PROTOCOL: i32 = 15;
+    pub(crate) const TOOBIG: i32 = 18;
+    pub(crate) const CONSTRAINT: i32 = 19;
     pub(crate) const NOTADB: i32 = 26;
 }
 

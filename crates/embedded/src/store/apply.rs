@@ -30,6 +30,11 @@ pub(crate) async fn progress<'c>(
     Ok(seq.map(from_bigint))
 }
 
+/// Refuses a batch that breaks the contract; nothing has happened then.
+pub(crate) fn check_order(batch: &Batch) -> Result<(), StoreError> {
+    if is_in_order(batch) { Ok(()) } else { Err(broken(CONTEXT, Disordered)) }
+}
+
 /// Applies `batch` to `partition`, which the caller believes to stand at `from`, within the caller's transaction.
 ///
 /// Events that the log has appended are rows already; one that is none becomes one.
@@ -43,9 +48,7 @@ pub(crate) async fn apply(
     from: Seq,
     batch: &Batch,
 ) -> Result<Applied, StoreError> {
-    if !is_in_order(batch) {
-        return Err(broken(CONTEXT, Disordered));
-    }
+    check_order(batch)?;
     if batch.through <= from {
         return Ok(Applied { through: from, ..Applied::default() });
     }

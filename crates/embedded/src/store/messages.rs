@@ -12,11 +12,12 @@ use super::{
     row::{EventRow, columns},
 };
 
-/// Every page is a run at or below a position and a run above it.
+/// Every page is a run at or below a position and a run above it. The index is prescribed, because by its statistics the
+/// planner may take the one over events of all kinds.
 pub(super) const LIST_MESSAGES: &str = "
     SELECT * FROM (
         SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
-        FROM events
+        FROM events INDEXED BY events_messages
         WHERE team_id = ?1 AND kind = 'posted' AND seq <= ?2
           AND seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
         ORDER BY seq DESC
@@ -24,13 +25,13 @@ pub(super) const LIST_MESSAGES: &str = "
     UNION ALL
     SELECT * FROM (
         SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
-        FROM events
+        FROM events INDEXED BY events_messages
         WHERE team_id = ?1 AND kind = 'posted' AND seq > ?2
           AND seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
         ORDER BY seq
         LIMIT ?4)";
 
-const MESSAGE: &str = "
+pub(super) const MESSAGE: &str = "
     SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
     FROM events
     WHERE team_id = ?1 AND seq = ?2 AND kind = 'posted'

@@ -19,9 +19,9 @@ mod teams;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use apply::{apply, progress};
+pub(crate) use apply::{apply, check_order, progress};
 pub(crate) use directory::{list_members, list_user_teams, membership, owner_count, team};
-pub(crate) use error::{is_full, is_refusal, store_error};
+pub(crate) use error::{is_refusal, store_error};
 pub(crate) use events::list_events;
 pub(crate) use import::import;
 pub(crate) use insert::insert;

@@ -10,7 +10,7 @@ use super::{
 };
 
 // CROSS JOIN makes each key a look-up in the index, whatever the planner thinks of their number.
-const SENDS_BY_KEY: &str = "
+pub(super) const SENDS_BY_KEY: &str = "
     SELECT events.team_id, events.seq, time_ms, events.sender_id, events.client_id, kind, body, member_id, member_role,
            name
     FROM jsonb_each(?1) AS key CROSS JOIN events
@@ -18,7 +18,7 @@ const SENDS_BY_KEY: &str = "
       AND events.sender_id = key.value ->> 1
       AND events.client_id = key.value ->> 2";
 
-const EVENTS_AT: &str = "
+pub(super) const EVENTS_AT: &str = "
     SELECT events.team_id, events.seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
     FROM jsonb_each(?1) AS position CROSS JOIN events
     WHERE events.team_id = position.value ->> 0 AND events.seq = position.value ->> 1";

@@ -23,7 +23,7 @@ pub(super) const LIST_TEAMS: &str = "
                found.place + 1
         FROM found
         WHERE found.team_id IS NOT NULL AND found.place < ?2)
-    SELECT team_id FROM found WHERE team_id IS NOT NULL AND place > 0 ORDER BY place";
+    SELECT team_id FROM found WHERE team_id IS NOT NULL AND place > 0";
 
 /// Returns up to `limit` teams after `after` that have events.
 pub(crate) async fn list_teams(
@@ -38,6 +38,7 @@ pub(crate) async fn list_teams(
         .fetch_all(pool)
         .await
         .map_err(|error| store_error("listing teams", error))?;
+    rows.sort_unstable();
     let has_more = truncate(&mut rows, limit);
     let parse = |row: String| {
         TeamId::parse(&row).map_err(|error| Unreadable {

@@ -5,3 +5,4 @@ mod log;
 mod open;
 mod restartable;
 mod samples;
+mod store;

@@ -172,21 +172,22 @@ async fn purge_and_go_on(
     target: Seq,
     purge_until: Instant,
 ) -> Result<Seq, LogError> {
-    if looked.state.last_sequence < target.get() {
-        let purged = purge(link, partition, Purge::Below(target.next().get()), purge_until).await?;
-        // Cannot be, by all that is known of the servers; but nothing may be lost in silence.
-        if purged > looked.state.messages {
-            return Err(LogError::Unsuitable {
-                problem: format!(
-                    "{} entries came into partition {partition} although it refused them, and were purged",
-                    purged - looked.state.messages
-                ),
-                remedy: "have their senders send them again, and report this with the logs of the NATS servers"
-                    .to_owned(),
-            });
-        }
-    }
+    let purged = if looked.state.last_sequence < target.get() {
+        purge(link, partition, Purge::Below(target.next().get()), purge_until).await?
+    } else {
+        0
+    };
     let last = Seq::new(lift(link, partition).await?.state.last_sequence);
+    // Cannot be, by all that is known of the servers; but nothing may be lost in silence.
+    if purged > looked.state.messages {
+        return Err(LogError::Unsuitable {
+            problem: format!(
+                "{} entries came into partition {partition} although it refused them, and were purged",
+                purged - looked.state.messages
+            ),
+            remedy: "have their senders send them again, and report this with the logs of the NATS servers".to_owned(),
+        });
+    }
     if last >= target {
         return Ok(last);
     }

@@ -31,6 +31,14 @@ impl Fixture for OneNode {
         self.0.append_raw(team, payload).await;
         true
     }
+
+    async fn start_small() -> Option<Self> {
+        Some(Self(Served::start_small(NatsOptions::default()).await))
+    }
+
+    async fn make_room(&self) {
+        self.0.make_room().await;
+    }
 }
 
 huddle_log::log_conformance!(OneNode);

@@ -34,6 +34,21 @@ impl Served {
         Self { nats: Mutex::new(nats), config }
     }
 
+    /// A log whose partition is full after some large messages.
+    pub(crate) async fn start_small(options: NatsOptions) -> Self {
+        let mut served = Self::start(options, Partitions::ONE).await;
+        served.config.max_bytes = ByteCount::mebibytes(1);
+        served
+    }
+
+    /// Gives partition 0 the room that others have.
+    pub(crate) async fn make_room(&self) {
+        let jetstream = self.jetstream().await;
+        let mut settings = jetstream.get_stream("HUDDLE_LOG_0").await.unwrap().cached_info().config.clone();
+        settings.max_bytes = i64::try_from(MAX_BYTES.as_u64()).unwrap();
+        jetstream.update_stream(settings).await.unwrap();
+    }
+
     pub(crate) async fn log(&self) -> NatsLog {
         NatsLog::connect(self.config.clone()).await.unwrap()
     }

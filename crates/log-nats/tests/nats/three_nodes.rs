@@ -39,19 +39,35 @@ impl Fixture for ThreeNodes {
         self.0.append_raw(team, payload).await;
         true
     }
+
+    async fn start_small() -> Option<Self> {
+        Some(Self(Served::start_small(NatsOptions::cluster()).await))
+    }
+
+    async fn make_room(&self) {
+        self.0.make_room().await;
+    }
 }
 
 huddle_log::log_conformance! { ThreeNodes;
+    a_burst_in_flight_at_an_abrupt_end_settles
+    a_full_log_refuses_forgets_nothing_and_goes_on
+    advancing_to_where_the_log_is_changes_nothing
+    advancing_under_writers_loses_and_doubles_nothing
     an_abrupt_end_loses_and_doubles_nothing
     a_repeated_first_event_is_a_duplicate
     concurrent_repeats_append_once
+    events_after_advancing_lie_above
     exactly_one_of_many_first_events_wins
     feeds_tell_of_what_they_may_have_missed
     last_seq_is_not_behind_an_acknowledged_append
     live_events_ascend_and_chain
+    many_writers_make_one_order
     nothing_is_missed_between_subscribing_and_asking_for_the_last_seq
     preparing_twice_and_at_once_is_harmless
     repeats_among_others_append_once
+    repeats_over_advancing_never_get_another_position
+    unstored_entries_outlive_advancing
 }
 
 /// A paused leader is worse than a dead one: its connections stay open and silent.

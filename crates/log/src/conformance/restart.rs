@@ -2,15 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future, stream};
 use huddle_domain::{NewEvent, Partition, Seq};
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 
 use super::{
     Fixture,
-    support::{event_of, numbered, prepared, publish, publish_until_settled, team, within},
+    support::{entries_up_to, event_of, numbered, prepared, publish, publish_until_settled, team, within},
 };
-use crate::{EntryContent, LiveItem, Log};
+use crate::{EntryContent, LiveItem, Log, PublishError};
 
 const PARTITION: Partition = Partition::new(0);
 const EVENTS: usize = 3_000;
@@ -125,4 +125,43 @@ pub async fn feeds_tell_of_what_they_may_have_missed<F: Fixture>() {
         publish_until_settled(&*log, numbered(&a, EVENTS)).await.unwrap();
     };
     tokio::join!(following, publishing);
+}
+
+/// A burst that is in flight over two handles when the log is killed: what is acknowledged is there, and retries settle the
+/// rest, each event once.
+pub async fn a_burst_in_flight_at_an_abrupt_end_settles<F: Fixture>() {
+    const BURST: usize = 1_000;
+    let (fixture, log) = prepared::<F>(1).await;
+    let other = fixture.handle().await;
+    let teams = ["a", "b", "c"].map(team);
+    let events: Vec<_> = (0..BURST).map(|number| numbered(&teams[number % 3], number)).collect();
+    let first_through = Notify::new();
+    let burst = future::join_all(events.iter().enumerate().map(|(number, event)| {
+        let (log, first_through) = (if number % 2 == 0 { &log } else { &other }, &first_through);
+        async move {
+            let outcome = publish(&**log, event.clone()).await;
+            first_through.notify_one();
+            outcome
+        }
+    }));
+    let killing = async {
+        first_through.notified().await;
+        within("kill and restart", fixture.kill_and_restart()).await;
+    };
+    let (outcomes, ()) = tokio::join!(within("the burst", burst), killing);
+    let mut positions = HashMap::new();
+    for (event, outcome) in events.iter().zip(outcomes) {
+        let settled = publish_until_settled(&*other, event.clone()).await.unwrap().seq;
+        match outcome {
+            Ok(published) => assert_eq!(published.seq, settled),
+            Err(PublishError::Unavailable { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        positions.insert(event.key(), settled);
+    }
+    let last = *positions.values().max().unwrap();
+    let entries = entries_up_to(&*log, PARTITION, Seq::ZERO, last).await;
+    assert_eq!(entries.len(), BURST);
+    assert!(entries.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    assert!(entries.iter().all(|(seq, event)| positions[&event.key()] == *seq));
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
-use huddle_domain::{Body, ClientId, Event, EventKind, NewEvent, Partitions, Seq, TeamId, UserId};
+use huddle_domain::{Body, ClientId, Event, EventKind, NewEvent, Partition, Partitions, Seq, TeamId, UserId};
 use tokio::time::timeout;
 
 use super::Fixture;
@@ -85,6 +85,21 @@ pub(super) async fn next_event(feed: &mut LiveFeed) -> Arc<Event> {
 
 pub(super) async fn next_entry(reader: &mut Reader) -> Entry {
     within("an entry", reader.next()).await.unwrap().unwrap()
+}
+
+/// The entries of a partition after `after` up to `last`, which is one of them.
+pub(super) async fn entries_up_to(log: &dyn Log, partition: Partition, after: Seq, last: Seq) -> Vec<(Seq, NewEvent)> {
+    let mut reader = log.read(partition, after).await.unwrap();
+    let mut entries = Vec::new();
+    loop {
+        let entry = next_entry(&mut reader).await;
+        let seq = entry.seq;
+        assert!(seq <= last, "{seq} beyond {last}");
+        entries.push((seq, event_of(entry)));
+        if seq == last {
+            return entries;
+        }
+    }
 }
 
 pub(super) fn event_of(entry: Entry) -> NewEvent {

@@ -108,6 +108,19 @@ async fn a_team_is_made_after_its_messages_in_chunks_and_above_all_of_them() -> 
 }
 
 #[tokio::test]
+async fn where_nothing_was_said_a_team_is_as_old_as_the_newest_account() -> Result<()> {
+    let directory = Csv::new()?;
+    directory.write("message", "id,body,team_id,user_id,timestamp\n")?;
+    directory.write("team", "id,team_name\n1,a\n")?;
+    directory.write("projectmember", "id,user_id,team_id\n1,5,1\n")?;
+    directory.write("user", "id,username,date\n5,ann,1970-01-01 00:00:02\n6,bob,1970-01-01 00:00:03\n7,cleo,\\N\n")?;
+    let reading = read(&directory.place()).await?;
+    let events: Vec<_> = reading.events.iter().map(|event| (event.seq.get(), event.time.0)).collect();
+    assert_eq!(events, [(1, 3_000), (2, 3_000)]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_says_where_it_stands_and_what_to_do() -> Result<()> {
     let directory = Csv::new()?;
     directory.write("team", "id,team_name\n1,a\n")?;
@@ -125,6 +138,11 @@ async fn what_cannot_be_read_says_where_it_stands_and_what_to_do() -> Result<()>
             "line 2: there are 2 fields where the first line has 5",
         ),
         (Some("id,body,team_id,user_id,timestamp\n1,\"a\nsecret\",one,1,x\n"), "line 2: team_id is not a number"),
+        // MySQL with ESCAPED BY '"'.
+        (
+            Some("id,body,team_id,user_id,entity_type,timestamp\n1,\"secret\",1,1,\"N,\"2021-07-03 10:11:12\"\n"),
+            "line 2: there is",
+        ),
     ] {
         if let Some(text) = messages {
             directory.write("message", text)?;

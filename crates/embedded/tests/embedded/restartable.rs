@@ -27,7 +27,7 @@ const REOPEN_RETRY: Duration = Duration::from_millis(5);
 /// The file and its present process.
 #[derive(Debug)]
 pub(crate) struct Restartable {
-    pub(crate) config: Config,
+    config: Mutex<Config>,
     partitions: Partitions,
     present: watch::Sender<Option<Arc<Embedded>>>,
     runtime: Mutex<Option<Runtime>>,
@@ -41,7 +41,7 @@ impl Restartable {
             Config { directory: directory.path().join("data"), partitions: partitions.count(), ..Config::default() };
         change(&mut config);
         let this = Self {
-            config,
+            config: Mutex::new(config),
             partitions,
             present: watch::Sender::new(None),
             runtime: Mutex::default(),
@@ -49,6 +49,13 @@ impl Restartable {
         };
         this.open().await;
         Arc::new(this)
+    }
+
+    /// Starts it again with other settings.
+    pub(crate) async fn restart_with(&self, change: impl FnOnce(&mut Config)) {
+        self.kill();
+        change(&mut self.config.lock().unwrap());
+        self.open().await;
     }
 
     pub(crate) fn present(&self) -> Option<Arc<Embedded>> {
@@ -72,7 +79,7 @@ impl Restartable {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let attempt = async {
             loop {
-                let config = self.config.clone();
+                let config = self.config.lock().unwrap().clone();
                 match runtime.spawn(async move { Embedded::open(&config).await }).await.unwrap() {
                     Err(OpenError::InUse { .. }) => sleep(REOPEN_RETRY).await,
                     outcome => return outcome.unwrap(),

@@ -3,6 +3,7 @@
 pub(crate) mod config;
 mod connection;
 pub(crate) mod directory;
+pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod gateway;
 pub(crate) mod history;

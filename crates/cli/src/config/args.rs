@@ -23,6 +23,8 @@ pub(crate) const SETTING_VARIABLES: (&str, &str, &str) = ("HUDDLE_CONFIG", "HUDD
 
 /// What client commands log unless asked for more.
 const QUIET_FILTER: &str = "warn";
+/// What a command logs that reports failures itself.
+const SILENT_FILTER: &str = "off";
 
 /// The options that every command has.
 #[derive(Debug, clap::Args)]
@@ -106,6 +108,18 @@ impl ConfigArgs {
         }
         telemetry::init(&config.telemetry).map_err(Failure::usage)?;
         for check in [Config::check, Config::check_auth_but_secret, Config::check_secret_or_local] {
+            check(&config).map_err(|mistake| self.placed(mistake))?;
+        }
+        Ok(config)
+    }
+
+    /// The configuration as a service needs it, for a command that says itself what it finds: nothing is logged unless the
+    /// flags ask for it.
+    pub(crate) fn load_for_checkup(&self) -> Result<Config, Failure> {
+        let config = self.load()?;
+        let filter = self.log_filter.clone().unwrap_or_else(|| SILENT_FILTER.to_owned());
+        telemetry::init(&TelemetryConfig { filter, ..config.telemetry.clone() }).map_err(Failure::usage)?;
+        for check in [Config::check, Config::check_auth] {
             check(&config).map_err(|mistake| self.placed(mistake))?;
         }
         Ok(config)

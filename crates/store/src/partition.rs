@@ -41,7 +41,8 @@ pub trait PartitionWriter: fmt::Debug + Send + 'static {
 
     /// Stores events that have a history elsewhere, under the positions that they bring, in one transaction: whatever
     /// the partition's own position is, which stays where it is. `events` ascend within each team. What they mean to
-    /// teams and members is applied as by [`apply`](Self::apply). Idempotent: an event that is stored already, the same
+    /// teams and members is written as by [`apply`](Self::apply), in the order of the positions: where the store has
+    /// later events about a team, all that it has of the team is gone through again. Idempotent: an event that is stored already, the same
     /// in position, key and content, is counted as present.
     ///
     /// Another event at the position or under the key is a conflict: nothing of `events` is stored then.

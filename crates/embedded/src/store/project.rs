@@ -1,17 +1,23 @@
 //! What events mean to teams, members and users. Runs in the transaction that stores the event, in the log's order.
 
-use huddle_domain::{Event, EventKind, Name, Role, UserId};
-use huddle_store::backend::{Names, to_bigint};
+use std::collections::{BTreeMap, HashSet};
+
+use huddle_domain::{Event, EventKind, Name, Role, Seq, TeamId, UserId};
+use huddle_store::{
+    StoreError,
+    backend::{Names, to_bigint},
+};
 use sqlx::{SqliteConnection, query::Query, sqlite::SqliteArguments};
 
-use super::row::parameter;
+use super::{
+    insert::Failure,
+    row::{EventRow, parameter},
+};
+
+/// Events that are in memory at once while a team is written anew.
+const CHANGES_AT_ONCE: u32 = 1_000;
 
 type Statement<'q> = Query<'q, sqlx::Sqlite, SqliteArguments>;
-
-/// Whether `kind` means anything to teams and members.
-pub(super) fn concerns_directory(kind: &EventKind) -> bool {
-    !matches!(kind, EventKind::Posted { .. })
-}
 
 /// Applies `event`, which is new.
 pub(super) async fn apply_to_directory(connection: &mut SqliteConnection, event: &Event) -> Result<(), sqlx::Error> {
@@ -48,6 +54,60 @@ async fn create_team(
         add_member(event, owner, Role::Owner).execute(connection).await?;
     }
     Ok(())
+}
+
+/// Which of the teams have stored events that concern them above the positions beside them.
+pub(super) async fn changed_above(
+    connection: &mut SqliteConnection,
+    ends: &BTreeMap<&TeamId, Seq>,
+) -> Result<HashSet<String>, sqlx::Error> {
+    const CHANGED_ABOVE: &str = "
+        SELECT changed.value ->> 0
+        FROM jsonb_each(?1) AS changed
+        WHERE EXISTS (
+            SELECT 1
+            FROM events
+            WHERE events.team_id = changed.value ->> 0 AND events.seq > changed.value ->> 1 AND events.kind <> 'posted'
+              AND events.seq <= (SELECT stored.seq FROM log_progress AS stored
+                                 WHERE stored.partition = events.partition))";
+    if ends.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ends = parameter(ends.iter().map(|(team, end)| (team.as_str(), to_bigint(*end))));
+    let teams: Vec<String> = sqlx::query_scalar(CHANGED_ABOVE).bind(ends).fetch_all(connection).await?;
+    Ok(teams.into_iter().collect())
+}
+
+/// Writes what all stored events of `team` mean, in their order, in the place of what was written about it.
+pub(super) async fn write_anew(connection: &mut SqliteConnection, team: &str) -> Result<(), Failure> {
+    const FORGET_MEMBERS: &str = "DELETE FROM members WHERE team_id = ?1";
+    const FORGET_TEAM: &str = "DELETE FROM teams WHERE team_id = ?1";
+    const CHANGES: &str = "
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        FROM events
+        WHERE team_id = ?1 AND seq > ?2 AND kind <> 'posted'
+          AND seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
+        ORDER BY seq
+        LIMIT ?3";
+    sqlx::query(FORGET_MEMBERS).bind(team).execute(&mut *connection).await?;
+    sqlx::query(FORGET_TEAM).bind(team).execute(&mut *connection).await?;
+    let mut after = Seq::ZERO;
+    loop {
+        let rows: Vec<EventRow> = sqlx::query_as(CHANGES)
+            .bind(team)
+            .bind(to_bigint(after))
+            .bind(CHANGES_AT_ONCE)
+            .fetch_all(&mut *connection)
+            .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in rows {
+            let event = row.into_event(Seq::ZERO).map_err(StoreError::from)?;
+            apply_to_directory(connection, &event).await?;
+            after = event.seq;
+        }
+    }
 }
 
 fn rename_team<'q>(event: &'q Event, name: &'q Name) -> Statement<'q> {

@@ -1,9 +1,11 @@
 //! What events become within one transaction: stored, or dead letters.
 
+use std::collections::HashSet;
+
 use huddle_domain::{Event, Partition};
 use huddle_store::{
     DeadLetterReason,
-    backend::{Insertion, Tally},
+    backend::{Insertion, Tally, concerns_directory, ends_of_changes},
 };
 use sqlx::SqliteConnection;
 
@@ -11,7 +13,7 @@ use super::{
     dead_letters::record_dead_letters,
     error::{is_refusal, refusal},
     insert::{Failure, insert_around_conflicts},
-    project::{apply_to_directory, concerns_directory, save_names},
+    project::{apply_to_directory, changed_above, save_names, write_anew},
     row::parameter_of_events,
 };
 
@@ -140,10 +142,18 @@ async fn store_events(
             insertions
         }
     };
+    let out_of_order = match mode {
+        Mode::Import => changed_above(connection, &ends_of_changes(events, &insertions)).await?,
+        // The log goes up, and never back.
+        Mode::Apply => HashSet::new(),
+    };
     for (event, insertion) in events.iter().zip(&insertions) {
-        if *insertion == Insertion::Stored {
+        if *insertion == Insertion::Stored && !out_of_order.contains(event.team.as_str()) {
             apply_to_directory(connection, event).await?;
         }
+    }
+    for team in &out_of_order {
+        write_anew(connection, team).await?;
     }
     Ok(insertions)
 }

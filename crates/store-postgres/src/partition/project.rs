@@ -1,8 +1,19 @@
 //! What events mean to teams, members and users. Runs in the transaction that inserts the event, in the log's order.
 
-use huddle_domain::{Event, EventKind, Name, Role, UserId};
-use huddle_store::backend::{Names, to_bigint};
+use std::collections::{BTreeMap, HashSet};
+
+use huddle_domain::{Event, EventKind, Name, Role, Seq, TeamId, UserId};
+use huddle_store::{
+    StoreError,
+    backend::{Names, to_bigint},
+};
 use sqlx::{PgConnection, PgTransaction, postgres::PgArguments, query::Query};
+
+use super::writer::Failure;
+use crate::row::EventRow;
+
+/// Events that are in memory at once while a team is written anew.
+const CHANGES_AT_ONCE: i64 = 1_000;
 
 type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -11,6 +22,59 @@ pub(super) async fn apply_to_directory(transaction: &mut PgTransaction<'_>, even
     match statement(event) {
         Some(statement) => statement.execute(&mut **transaction).await.map(drop),
         None => Ok(()),
+    }
+}
+
+/// Which of the teams have events that concern them above the positions beside them.
+pub(super) async fn changed_above(
+    connection: &mut PgConnection,
+    ends: &BTreeMap<&TeamId, Seq>,
+) -> Result<HashSet<String>, sqlx::Error> {
+    const CHANGED_ABOVE: &str = "
+        SELECT changed.team_id
+        FROM unnest($1::text[], $2::bigint[]) AS changed (team_id, seq)
+        WHERE EXISTS (
+            SELECT 1 FROM events
+            WHERE events.team_id = changed.team_id AND events.seq > changed.seq AND events.kind <> 'posted')";
+    if ends.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let teams: Vec<String> = sqlx::query_scalar(CHANGED_ABOVE)
+        .bind(ends.keys().map(|team| team.as_str()).collect::<Vec<_>>())
+        .bind(ends.values().map(|end| to_bigint(*end)).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    Ok(teams.into_iter().collect())
+}
+
+/// Writes what all events of `team` mean, in their order, in the place of what was written about it.
+pub(super) async fn write_anew(transaction: &mut PgTransaction<'_>, team: &str) -> Result<(), Failure> {
+    const FORGET_MEMBERS: &str = "DELETE FROM members WHERE team_id = $1";
+    const FORGET_TEAM: &str = "DELETE FROM teams WHERE team_id = $1";
+    const CHANGES: &str = "
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        FROM events
+        WHERE team_id = $1 AND seq > $2 AND kind <> 'posted'
+        ORDER BY seq
+        LIMIT $3";
+    sqlx::query(FORGET_MEMBERS).bind(team).execute(&mut **transaction).await?;
+    sqlx::query(FORGET_TEAM).bind(team).execute(&mut **transaction).await?;
+    let mut after = Seq::ZERO;
+    loop {
+        let rows: Vec<EventRow> = sqlx::query_as(CHANGES)
+            .bind(team)
+            .bind(to_bigint(after))
+            .bind(CHANGES_AT_ONCE)
+            .fetch_all(&mut **transaction)
+            .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for row in rows {
+            let event = row.0.into_event(Seq::ZERO).map_err(StoreError::from)?;
+            apply_to_directory(transaction, &event).await?;
+            after = event.seq;
+        }
     }
 }
 

@@ -3,14 +3,14 @@
 use huddle_domain::{Event, Partition, Seq};
 use huddle_store::{
     BatchItem, DeadLetterReason,
-    backend::{Insertion, Tally},
+    backend::{Insertion, Tally, ends_of_changes},
 };
 use sqlx::{Acquire as _, PgTransaction};
 
 use super::{
     dead_letters::record_dead_letters,
     insert::insert_events,
-    project::{apply_to_directory, save_names},
+    project::{apply_to_directory, changed_above, save_names, write_anew},
     writer::Failure,
 };
 use crate::error::{is_refusal, refusal};
@@ -33,6 +33,20 @@ impl<'a> Run<'a> {
     pub(super) async fn apply(&mut self, transaction: &mut PgTransaction<'_>) -> Result<(), Failure> {
         let events = std::mem::take(&mut self.events);
         let insertions = store_events(transaction, &events).await?;
+        self.take_note(events, insertions);
+        Ok(())
+    }
+
+    /// Applies all events at once, which may stand below others that are stored already.
+    pub(super) async fn import(&mut self, transaction: &mut PgTransaction<'_>) -> Result<(), Failure> {
+        let events = std::mem::take(&mut self.events);
+        let insertions = insert_events(transaction, &events).await?;
+        let out_of_order = changed_above(transaction, &ends_of_changes(&events, &insertions)).await?;
+        let is_in_order = |event: &Event| !out_of_order.contains(event.team.as_str());
+        apply_new(transaction, &events, &insertions, is_in_order).await?;
+        for team in &out_of_order {
+            write_anew(transaction, team).await?;
+        }
         self.take_note(events, insertions);
         Ok(())
     }
@@ -88,10 +102,21 @@ impl<'a> Run<'a> {
 /// Inserts `events`, and applies those that are new to teams and members. Says of each what became of it.
 async fn store_events(transaction: &mut PgTransaction<'_>, events: &[&Event]) -> Result<Vec<Insertion>, Failure> {
     let insertions = insert_events(transaction, events).await?;
-    for (event, insertion) in events.iter().zip(&insertions) {
-        if matches!(insertion, Insertion::Stored) {
+    apply_new(transaction, events, &insertions, |_| true).await?;
+    Ok(insertions)
+}
+
+/// Applies those of `events` that are new rows, and that `wanted` says yes to, to teams and members.
+async fn apply_new(
+    transaction: &mut PgTransaction<'_>,
+    events: &[&Event],
+    insertions: &[Insertion],
+    wanted: impl Fn(&Event) -> bool,
+) -> Result<(), sqlx::Error> {
+    for (event, insertion) in events.iter().zip(insertions) {
+        if *insertion == Insertion::Stored && wanted(event) {
             apply_to_directory(transaction, event).await?;
         }
     }
-    Ok(insertions)
+    Ok(())
 }

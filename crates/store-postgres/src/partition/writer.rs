@@ -75,7 +75,7 @@ async fn import(connection: &mut PgConnection, partition: Partition, events: Vec
     let items: Vec<BatchItem> = events.into_iter().map(BatchItem::Event).collect();
     let mut transaction = connection.begin().await?;
     let mut run = Run::new(partition, &items);
-    run.apply(&mut transaction).await?;
+    run.import(&mut transaction).await?;
     let conflicts = run.conflicts();
     if !conflicts.is_empty() {
         transaction.rollback().await?;

@@ -1,8 +1,8 @@
 //! What becomes of an event that is offered to a table, and what is in the way of one that is not inserted.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use huddle_domain::{Event, SendKey, Seq, TeamId};
+use huddle_domain::{Event, EventKind, SendKey, Seq, TeamId};
 
 use super::{EventColumns, to_bigint};
 use crate::{DeadLetterReason, StoreError};
@@ -82,6 +82,35 @@ pub fn judge(
         })
     };
     events.iter().map(insertion).collect()
+}
+
+/// For each team of which new events among `events` mean something to teams and members: a position above which the
+/// store must hold no event of that sort. Where it does, what was written about the team before is out of order now.
+pub fn ends_of_changes<'a>(events: &[&'a Event], insertions: &[Insertion]) -> BTreeMap<&'a TeamId, Seq> {
+    struct Changes {
+        first: Seq,
+        last: Seq,
+        interrupted: bool,
+    }
+    let mut teams: BTreeMap<&TeamId, Changes> = BTreeMap::new();
+    for (event, insertion) in events.iter().zip(insertions) {
+        let is_new = *insertion == Insertion::Stored;
+        match teams.get_mut(&event.team) {
+            Some(changes) if is_new => changes.last = event.seq,
+            Some(changes) => changes.interrupted = true,
+            None if is_new && concerns_directory(&event.kind) => {
+                teams.insert(&event.team, Changes { first: event.seq, last: event.seq, interrupted: false });
+            }
+            None => {}
+        }
+    }
+    let end = |changes: Changes| if changes.interrupted { changes.first } else { changes.last };
+    teams.into_iter().map(|(team, changes)| (team, end(changes))).collect()
+}
+
+/// Whether `kind` means anything to teams and members.
+pub fn concerns_directory(kind: &EventKind) -> bool {
+    !matches!(kind, EventKind::Posted { .. })
 }
 
 fn obstacle(event: &Event, key: &SendKey, at_position: Option<&Event>, under_key: Option<&Event>) -> Option<Insertion> {

@@ -9,6 +9,6 @@ mod tally;
 
 pub use columns::{EventColumns, KindColumns, Unreadable, from_bigint, to_bigint};
 pub use directory::{MemberColumns, TeamColumns, role};
-pub use insertion::{Insertion, NewRows, judge};
+pub use insertion::{Insertion, NewRows, concerns_directory, ends_of_changes, judge};
 pub use page::{MessageWindow, event_page, truncate};
 pub use tally::{Names, Tally, is_in_order};

@@ -159,6 +159,44 @@ pub async fn imported_events_make_teams_and_members<F: Fixture>(fixture: &F) {
     assert_eq!(shown, [("a", false), ("b", true)]);
 }
 
+/// An import that was broken off and is continued after live events: what happened last counts, not what came last.
+pub async fn an_import_below_later_events_does_not_undo_them<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let mut writer = claim_moved(&*store).await;
+    let renamed = |seq, text| event("a", seq, EventKind::TeamRenamed { name: name(text) });
+    writer.import(vec![created("a", 1, "ann"), added("a", 2, "bob", Role::Member)]).await.unwrap();
+    store_all(
+        &mut *writer,
+        [
+            event("a", POSITION + 1, EventKind::MemberRemoved { user: user("bob") }),
+            renamed(POSITION + 2, "The live name"),
+            added("a", POSITION + 3, "carl", Role::Admin),
+            created("b", POSITION + 4, "eve"),
+        ],
+    )
+    .await;
+    let rest = [
+        event("a", 3, EventKind::MemberRoleChanged { user: user("bob"), role: Role::Admin }),
+        added("a", 4, "bob", Role::Owner),
+        renamed(5, "An old name"),
+        added("a", 6, "carl", Role::Member),
+        added("a", 7, "dora", Role::Member),
+        posted("a", 8),
+    ];
+    // Some are there before others that precede them.
+    assert_eq!(writer.import(rest[4..].to_vec()).await.unwrap().stored, 2);
+    assert_eq!(writer.import(rest.to_vec()).await.unwrap(), Imported { stored: 4, present: 2, conflicts: Vec::new() });
+
+    assert_eq!(store.team(&team("a")).await.unwrap().unwrap().name, name("The live name"));
+    let members = store.list_members(&team("a"), None, 10).await.unwrap().items;
+    let shown: Vec<_> = members.iter().map(|member| (member.user.as_str(), member.role, member.since_seq)).collect();
+    let since = Seq::new;
+    let expected = [("ann", Role::Owner, since(1)), ("carl", Role::Admin, since(6)), ("dora", Role::Member, since(7))];
+    assert_eq!(shown, expected);
+    assert_eq!(store.list_user_teams(&user("bob"), None, 10).await.unwrap().items, []);
+    assert_eq!(store.owner_count(&team("b")).await.unwrap(), 1);
+}
+
 /// What comes after an import follows on it: a client goes on with the cursor that it has from elsewhere.
 pub async fn live_events_follow_on_imported_ones<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;

@@ -37,9 +37,10 @@ pub use events::{
 };
 pub use fixture::{Fixture, Store};
 pub use importing::{
-    a_conflict_is_named_and_nothing_of_the_import_is_stored, an_import_that_comes_again_changes_nothing,
-    an_import_that_is_cut_short_happens_whole_or_not_at_all, imported_events_are_stored_below_the_position,
-    imported_events_make_teams_and_members, imported_teams_may_share_positions, live_events_follow_on_imported_ones,
+    a_conflict_is_named_and_nothing_of_the_import_is_stored, an_import_below_later_events_does_not_undo_them,
+    an_import_that_comes_again_changes_nothing, an_import_that_is_cut_short_happens_whole_or_not_at_all,
+    imported_events_are_stored_below_the_position, imported_events_make_teams_and_members,
+    imported_teams_may_share_positions, live_events_follow_on_imported_ones,
 };
 pub use messages::{a_message_is_found_by_its_position_only, every_page_of_messages_is_exact};
 pub use refusals::{
@@ -69,6 +70,7 @@ macro_rules! store_conformance {
             a_thousand_sends_are_found_at_once
             a_writer_goes_on_where_the_last_one_stopped
             an_idle_claim_is_confirmed
+            an_import_below_later_events_does_not_undo_them
             an_import_that_comes_again_changes_nothing
             an_import_that_is_cut_short_happens_whole_or_not_at_all
             dead_letters_of_a_batch_are_recorded

@@ -1,12 +1,13 @@
 //! How the progress of an export or import is shown: a bar, lines, JSON, or not at all.
 
 use std::{
+    fmt,
     io::{self, IsTerminal as _, Write as _},
     time::{Duration, Instant},
 };
 
 use huddle_transfer::{Progress, Step, TeamSummary};
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 /// How often a line is printed where no bar can be drawn.
@@ -16,7 +17,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
 const COUNTING: &str = "{prefix} {human_pos} events";
-const MOVING: &str = "{prefix} [{bar:30}] {human_pos} of {human_len} events, {per_sec}, {eta} left";
+const MOVING: &str = "{prefix} [{bar:30}] {human_pos} of {human_len} events, {rate}, {eta} left";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct OutputArgs {
@@ -238,7 +239,11 @@ fn team(step: &str, summary: &TeamSummary) -> Value {
 
 fn style(template: &str) -> ProgressStyle {
     // Both templates parse: see the test.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ").with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // What cannot be shown shows itself by its absence.
+        let _ = write!(text, "{:.0} each second", state.per_sec());
+    })
 }
 
 /// Whoever read the output and went away has seen enough.

@@ -30,6 +30,8 @@ const PAGE_BYTES: u32 = 4_096;
 const CHECKPOINT_PAGES: u32 = 2_000;
 /// The write-ahead log is cut back to this size, in bytes, after a burst.
 const WAL_BYTES_KEPT: u32 = 32 * 1024 * 1024;
+/// What the connection that writes keeps of the file in memory, in KiB: the pages at which keys are looked up and inserted.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// A file of up to this size, in bytes, is checked as a whole when it is opened: a fraction of a second.
 const CHECKED_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// How long a statement waits for a lock of another process, such as a checkpoint.
@@ -90,7 +92,14 @@ pub(crate) async fn open(config: &Config) -> Result<Writable, OpenError> {
     look_at_magic(&path)?;
     let options = options(&path);
     let mut writer = options.clone().connect().await.map_err(|error| OpenError::of_sqlite(&path, error))?;
-    let is_new = check(&mut writer, &path).await?.is_none();
+    let is_new = match check(&mut writer, &path).await {
+        Ok(found) => found.is_none(),
+        Err(error) => {
+            // What SQLite has laid beside the file goes with the connection, and not some time after this has returned.
+            let _ = writer.close().await;
+            return Err(error);
+        }
+    };
     // From here on the file is changed.
     let prepare = async {
         prepare_writer(&mut writer, is_new, config.max_bytes).await?;
@@ -207,7 +216,7 @@ async fn prepare_writer(writer: &mut SqliteConnection, is_new: bool, max_bytes: 
     let max_pages = max_bytes.as_u64() / u64::from(PAGE_BYTES);
     let settings = format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-         PRAGMA journal_size_limit = {WAL_BYTES_KEPT}; PRAGMA max_page_count = {max_pages}"
+         PRAGMA journal_size_limit = {WAL_BYTES_KEPT}; PRAGMA max_page_count = {max_pages}; PRAGMA cache_size = -{WRITER_CACHE_KIB}"
     );
     sqlx::raw_sql(AssertSqlSafe(settings)).execute(writer).await.map(drop)
 }

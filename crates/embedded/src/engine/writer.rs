@@ -90,7 +90,7 @@ impl Writer {
                 Work::Task(task) => tasks.push(task),
             }
         }
-        let mut answers = Vec::with_capacity(tasks.len());
+        let mut answers: Vec<Answer> = Vec::with_capacity(tasks.len());
         let outcome = self.transact(&events, tasks, &mut answers).await;
         let trouble = match outcome {
             Ok(done) => {
@@ -99,7 +99,9 @@ impl Writer {
                 for (resolver, outcome) in resolvers.into_iter().zip(done.appended.outcomes) {
                     resolver.resolve(outcome);
                 }
-                answers.into_iter().for_each(|answer: Answer| answer(Ok(())));
+                for answer in answers {
+                    answer(Ok(()));
+                }
                 return Ok(());
             }
             Err(error) => self.recover(&error).await,
@@ -107,7 +109,9 @@ impl Writer {
         for resolver in resolvers {
             resolver.resolve(Err(trouble.publish_error()));
         }
-        answers.into_iter().for_each(|answer: Answer| answer(Err(&trouble)));
+        for answer in answers {
+            answer(Err(&trouble));
+        }
         match trouble {
             Trouble::Failed(reason) => Err(reason),
             Trouble::Full | Trouble::Undone | Trouble::Closed => Ok(()),

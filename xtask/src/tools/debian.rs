@@ -94,10 +94,10 @@ impl Program {
     fn unpack(&self, root: &Path, fresh: &Path) -> Result<()> {
         let apt = Apt::new(root)?;
         let downloads = fresh.join("downloads");
-        fs::create_dir(&downloads).with_context(|| cannot_write(&downloads))?;
         if apt.fetch(Lists::System, self.packages, &downloads).is_err() {
             // The machine's lists are missing, or name versions that are gone.
             apt.update()?;
+            fs::remove_dir_all(&downloads).with_context(|| cannot_write(&downloads))?;
             apt.fetch(Lists::Own, self.packages, &downloads)?;
         }
         for package in fs::read_dir(&downloads)? {
@@ -200,8 +200,9 @@ impl Apt {
         run::quietly(self.command(Lists::Own).arg("update")).map(drop)
     }
 
-    /// Downloads `packages`, and what they need and the machine lacks, into the empty directory `downloads`.
+    /// Downloads `packages`, and what they need and the machine lacks, into the new directory `downloads`.
     fn fetch(&self, lists: Lists, packages: &[&str], downloads: &Path) -> Result<()> {
+        fs::create_dir(downloads).with_context(|| cannot_write(downloads))?;
         let mut plan = self.command(lists);
         plan.args(["--simulate", "--reinstall", "--no-install-recommends", "install"]).args(packages);
         let plan = run::quietly(&mut plan)?;

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use huddle_devstack::{Process, Signal};
 use huddle_tests::{Stage, command_in, http, raw_ws::RawWs, told, until};
+use serde_json::{Value, json};
 
 use crate::program::{READY_TIMEOUT, command, start, start_and_ready, stop};
 
@@ -134,7 +135,7 @@ async fn nothing_is_left_of_a_run_in_memory() -> Result<()> {
         line.current_dir(&here).env("TMPDIR", files.path());
         let mut up = Process::spawn_with_last_signal(name, line, &stage.log(name), Signal::Interrupt)?;
         let told = told(&mut up, READY_TIMEOUT).await?;
-        assert_eq!((&told["mode"], &told["data_dir"]), (&"memory".into(), &serde_json::Value::Null));
+        assert_eq!((&told["mode"], &told["data_dir"]), (&"memory".into(), &Value::Null));
         stage.assert_messages(&format!("{name}-all"), &told, 0).await?;
         messages.push(told);
         let data = data_of(&up)?;
@@ -148,7 +149,7 @@ async fn nothing_is_left_of_a_run_in_memory() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_it_at_once() -> Result<()> {
+async fn a_drain_serves_who_is_still_there_and_a_second_signal_ends_it_at_once() -> Result<()> {
     let files = tempfile::tempdir()?;
     let stage = Stage::below(files.path());
     let mut up = start(&stage, "up", &["--json", "--set", "gateway.drain=10m"])?;
@@ -162,6 +163,19 @@ async fn a_second_signal_ends_it_at_once() -> Result<()> {
         clients.push(client);
     }
     up.signal(Signal::Interrupt)?;
+    let admin = told["admin_urls"]["gateway"].as_str().context("no admin endpoint")?;
+    until("it drains", COMMAND_TIMEOUT, async || {
+        Ok((http::get(&format!("{admin}/readyz"), None).await?.status == 503).then_some(()))
+    })
+    .await?;
+    // Whoever is still there can do all that needs the other services.
+    let mut served = 0;
+    for (number, client) in clients.iter_mut().enumerate() {
+        if let Ok(true) = is_served(client, number).await {
+            served += 1;
+        }
+    }
+    assert!(served > 0, "nobody is served while draining");
     let again = async {
         // Signals that come within a second count as one.
         while up.exit_status()?.is_none() {
@@ -176,6 +190,23 @@ async fn a_second_signal_ends_it_at_once() -> Result<()> {
     assert!(up.output()?.contains("second signal"), "{}", up.output()?);
     let (mut up, _, _) = start_and_ready(&stage, "again").await?;
     stop(&mut up).await
+}
+
+/// Whether `client` can catch up, send, and hear that what it sent is stored.
+async fn is_served(client: &mut RawWs, number: usize) -> Result<bool> {
+    let reply = client.request(json!({"subscribe": {"team": "demo", "after": "0"}})).await?;
+    let subscribed = reply.get("subscribed").is_some();
+    let send = json!({"send": {"team": "demo", "client_id": format!("late-{number}"), "body": "late"}});
+    let reply = client.request(send).await?;
+    let Some(seq) = reply["accepted"]["seq"].as_str().map(str::to_owned) else { return Ok(false) };
+    let (mut caught_up, mut stored) = (false, false);
+    while !(caught_up && stored) {
+        let frame = client.receive_frame().await?;
+        caught_up |= frame.get("caught_up").is_some();
+        let through = frame["stored"]["seq"].as_str().and_then(|through| through.parse::<u64>().ok());
+        stored |= through.is_some_and(|through| seq.parse().is_ok_and(|seq: u64| through >= seq));
+    }
+    Ok(subscribed)
 }
 
 /// The directory of the file that `up` has open.

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     os::unix::{
         fs::{PermissionsExt as _, chown},
         process::CommandExt as _,
@@ -181,14 +182,16 @@ async fn assert_refused(mut up: Process, code: i32, words: &[&str]) -> Result<()
     Ok(())
 }
 
-/// The files in `directory`, and what is in them. The lock may be there or not: it is empty of data.
-fn contents(directory: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+/// The files in `directory`, each with its length and a digest of what is in it. The lock may be there or not: it holds
+/// no data.
+fn contents(directory: &Path) -> Result<BTreeMap<String, (usize, u64)>> {
     let mut contents = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name != "huddle.lock" {
-            contents.insert(name, fs::read(entry.path())?);
+            let bytes = fs::read(entry.path())?;
+            contents.insert(name, (bytes.len(), BuildHasherDefault::<DefaultHasher>::default().hash_one(&bytes)));
         }
     }
     Ok(contents)

@@ -1,22 +1,28 @@
 //! `huddle token`: makes a user's token for development, or tells how to use the service token.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use huddle_auth::Minter;
 use huddle_domain::UserId;
-use huddle_service::config::duration;
+use huddle_service::config::{Secret, duration};
 
 use crate::{
     config::{AuthConfig, ConfigArgs},
     failure::Failure,
+    stack::single::Place,
 };
 
 /// Make a development token for a user.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Signs with `auth.secret` of the configuration; in production the application that knows the users does this.
+Signs with `auth.secret` of the configuration, or else with the secret that `huddle up` keeps in its data directory; in
+production the application that knows the users does this.
 
 Examples:
+  huddle token --user carol --data-dir huddle-data
   huddle token --user alice --config huddle-data/cluster/huddle.toml
   TOKEN=$(huddle token --user bob --name Bob --ttl 1h)
   huddle token --service")]
@@ -30,6 +36,9 @@ pub(crate) struct Args {
     /// How long the token is valid.
     #[arg(long, value_parser = duration::parse, default_value = "24h")]
     ttl: Duration,
+    /// The data directory of `huddle up`, whose secret to sign with when `auth.secret` is not set.
+    #[arg(long, value_name = "DIR", conflicts_with = "service")]
+    data_dir: Option<PathBuf>,
     /// Tell how back ends use the service token.
     #[arg(long, conflicts_with_all = ["user", "name"])]
     service: bool,
@@ -45,7 +54,10 @@ pub(crate) fn run(args: &Args, config: &ConfigArgs) -> Result<(), Failure> {
     if args.service {
         println!("{SERVICE_HELP}");
     } else if let Some(user) = &args.user {
-        let auth = config.load()?.auth;
+        let mut auth = config.load()?.auth;
+        if let (None, Some(directory)) = (&auth.secret, &args.data_dir) {
+            auth.secret = Some(Secret::new(Place::secret_in(directory)?));
+        }
         println!("{}", token_of(user, args, &auth, SystemTime::now())?);
     }
     Ok(())
@@ -60,7 +72,6 @@ fn token_of(user: &UserId, args: &Args, auth: &AuthConfig, now: SystemTime) -> R
 mod tests {
     use clap::Parser;
     use huddle_auth::Verifier;
-    use huddle_service::config::Secret;
 
     use super::*;
 

@@ -5,6 +5,7 @@ mod place;
 mod services;
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -88,11 +89,14 @@ impl Single {
         let services = Box::pin(Services::bind(&process, &embedded, &fixed, &state.ports, &service_token)).await?;
         let ready = ready(&process, &services, &place)?;
         let (place, directory) = (Arc::new(place), services.directory_channel());
+        // The next start looks for what was chosen, not for what was set.
+        let port = |setting, address: SocketAddr, last| if fixed.contains(setting) { last } else { address.port() };
+        let last = &state.ports;
         let ports = Ports {
-            gateway: services.gateway().port(),
-            history: services.history().port(),
-            directory: services.directory().port(),
-            admin: services.admin().port(),
+            gateway: port("gateway.listen", services.gateway(), last.gateway),
+            history: port("history.listen", services.history(), last.history),
+            directory: port("directory.listen", services.directory(), last.directory),
+            admin: port("admin.gateway", services.admin(), last.admin),
         };
         let start = Start {
             readiness: process.readiness.clone(),
@@ -143,7 +147,10 @@ fn watch(process: &Process, embedded: &Arc<Embedded>) {
     process.lifecycle.spawn_background("file", async move {
         tokio::select! {
             () = shutdown.hard().cancelled() => Ok(()),
-            reason = embedded.failed() => Err(anyhow!(reason)),
+            reason = embedded.failed() => Err(anyhow!(
+                "the data cannot be written any longer ({reason}); see to the disk and start again: what was \
+                 acknowledged is in the file"
+            )),
         }
     });
 }

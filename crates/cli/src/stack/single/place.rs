@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -71,6 +71,13 @@ impl Place {
         Ok(secrets.user_secret)
     }
 
+    /// The secret in `directory`, which another process may be using.
+    pub(crate) fn secret_in(directory: &Path) -> Result<String> {
+        let path = directory.join(SECRETS);
+        ensure!(path.exists(), "there is no {}: `huddle up` makes it, unless `auth.secret` is set", path.display());
+        Ok(read_private_json::<Secrets>(&path)?.user_secret)
+    }
+
     /// What the last start left; the default at the first one.
     pub(super) fn state(&self) -> Result<State> {
         let path = self.directory().join(STATE);
@@ -95,6 +102,7 @@ mod tests {
         let secret = place.secret().unwrap();
         assert!(secret.len() >= huddle_auth::SECRET_BYTES_MIN);
         assert_eq!(place.secret().unwrap(), secret);
+        assert_eq!(Place::secret_in(folder.path()).unwrap(), secret);
 
         let path = folder.path().join(SECRETS);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

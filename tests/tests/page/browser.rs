@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// Above what the script itself waits for anything.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A Chromium without a window. It ends when this is dropped.
@@ -44,7 +44,7 @@ pub(crate) struct Row {
 
 impl Browser {
     /// Starts it; what it writes goes below `files`.
-    pub(crate) async fn start(files: &Path) -> Result<Self> {
+    pub(crate) fn start(files: &Path) -> Result<Self> {
         let tools = Tools::locate()?;
         let errors = files.join("browser.log");
         let mut command = Command::new("node");

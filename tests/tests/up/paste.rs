@@ -214,5 +214,5 @@ fn data_of(up: &Process) -> Result<PathBuf> {
     let files = fs::read_dir(Path::new("/proc").join(up.pid().to_string()).join("fd"))?;
     let open = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
     let mut data = open.filter(|path| path.ends_with("huddle.db"));
-    Ok(data.next().and_then(|path| path.parent().map(Path::to_owned)).context("no file is open")?)
+    data.next().and_then(|path| path.parent().map(Path::to_owned)).context("no file is open")
 }

@@ -103,7 +103,7 @@ async fn a_file_that_it_cannot_use_is_named_and_left_as_it_is() -> Result<()> {
                 fs::write(&file, bad)?;
             }
             "no database" => {
-                fs::write(&file, b"this is a text, and a longer one than the head of a database is: ".repeat(99))?
+                fs::write(&file, b"this is a text, and a longer one than the head of a database is: ".repeat(99))?;
             }
             "another program's" => {
                 fs::remove_file(&file)?;

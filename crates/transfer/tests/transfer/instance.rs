@@ -60,6 +60,11 @@ impl Instance {
 
     /// NATS and Postgres, with nothing in them.
     pub(crate) async fn cluster(partitions: u16) -> Self {
+        Self::cluster_without_log(partitions).await.prepared().await
+    }
+
+    /// NATS and Postgres, with nothing in them: the log's partitions do not exist.
+    pub(crate) async fn cluster_without_log(partitions: u16) -> Self {
         let tools = Tools::locate().unwrap();
         let (nats, postgres) = tokio::try_join!(
             Nats::start(&tools, NatsOptions::default()),
@@ -84,8 +89,6 @@ impl Instance {
             _embedded: None,
             cluster: Some(Cluster { _nats: nats, _postgres: postgres, store_config }),
         }
-        .prepared()
-        .await
     }
 
     async fn prepared(self) -> Self {

@@ -67,6 +67,18 @@ async fn the_log_goes_on_above_what_was_imported() {
     }
 }
 
+#[tokio::test]
+async fn a_log_that_is_made_after_the_import_begins_above_it() {
+    let instance = Instance::cluster_without_log(1).await;
+    let team = team_id("alpha");
+    let report = instance.import(&mut Memory::new(&[events("alpha", [5, 9_000_000])], 10)).await.unwrap();
+    assert!(report.log_is_missing);
+    let stored = instance.stored(&team).await;
+    instance.log.prepare(instance.partition(&team), stored).await.unwrap();
+    assert!(publish(&instance, &team).await > 9_000_000);
+    assert!(!instance.import(&mut Memory::new(&[], 10)).await.unwrap().log_is_missing);
+}
+
 /// Publishes a message and returns its position.
 async fn publish(instance: &Instance, team: &TeamId) -> u64 {
     let event = NewEvent {

@@ -35,7 +35,7 @@ fn event(team: &str, index: usize, seq: u64, prev_seq: u64) -> Event {
         seq: Seq::new(seq),
         prev_seq: Seq::new(prev_seq),
         time: UnixMillis(1_700_000_000_000 + i64::try_from(seq).unwrap()),
-        sender: user(if index % 2 == 0 { "ann" } else { "bob" }),
+        sender: user(if index.is_multiple_of(2) { "ann" } else { "bob" }),
         client_id: ClientId::parse(&format!("c-{seq}")).unwrap(),
         kind,
     }
@@ -59,7 +59,9 @@ pub(crate) fn three_teams() -> Vec<Vec<Event>> {
 
 pub(crate) fn summary(events: &[Event]) -> TeamSummary {
     let mut digest = Digest::new();
-    events.iter().for_each(|event| digest.update(event));
+    for event in events {
+        digest.update(event);
+    }
     let last = events.last().unwrap();
     TeamSummary { team: last.team.clone(), events: events.len() as u64, last_seq: last.seq, sha256: digest.finish() }
 }

@@ -29,6 +29,17 @@ const MEMBER_NAME: &str = "Bob";
 
 /// How long the tokens are valid that the page gets; it asks for new ones by itself.
 const PAGE_TOKEN_TTL: Duration = Duration::from_hours(12);
+/// What there is of the demo team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DemoTeam {
+    /// It is there, and whoever opens the page on this machine may be one of its members.
+    SignIn,
+    /// It is there, and its members' tokens are told to who starts the program, only.
+    Told,
+    /// There is none: others reach this instance, and its users are theirs.
+    None,
+}
+
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 

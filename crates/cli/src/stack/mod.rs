@@ -137,7 +137,7 @@ impl Stack {
             logs: data_dir.path(services::LOGS),
         };
         let auth = VerifierOptions { secret: Some(secrets.user_secret.clone()), ..VerifierOptions::default() };
-        Ready::new(addresses, auth, pids, kept)
+        Ready::new(addresses, auth, demo::DemoTeam::Told, pids, kept)
     }
 
     /// Whether nothing has been started.

@@ -11,7 +11,10 @@ use huddle_auth::{Minter, VerifierOptions};
 use huddle_domain::UserId;
 use serde_json::{Map, Value, json};
 
-use super::{demo, own_program};
+use super::{
+    demo::{self, DemoTeam},
+    own_program,
+};
 
 /// How long the printed tokens are valid: commands that were pasted once work for a while.
 const TOKEN_TTL: Duration = Duration::from_hours(30 * 24);
@@ -42,7 +45,8 @@ pub(super) enum Kept {
 pub(crate) struct Ready {
     program: PathBuf,
     addresses: Addresses,
-    tokens: [(&'static str, String); 2],
+    /// Of the demo team's owner and other member; nothing where there is no such team.
+    tokens: Option<[(&'static str, String); 2]>,
     pids: Vec<(&'static str, u32)>,
     kept: Kept,
 }
@@ -52,6 +56,7 @@ impl Ready {
     pub(super) fn new(
         addresses: Addresses,
         auth: VerifierOptions,
+        team: DemoTeam,
         pids: Vec<(&'static str, u32)>,
         kept: Kept,
     ) -> Result<Self> {
@@ -61,7 +66,10 @@ impl Ready {
             let token = minter.mint(&UserId::parse(user)?, None, TOKEN_TTL, now)?;
             anyhow::Ok((user, token))
         };
-        let tokens = [token(demo::OWNER)?, token(demo::MEMBER)?];
+        let tokens = match team {
+            DemoTeam::SignIn | DemoTeam::Told => Some([token(demo::OWNER)?, token(demo::MEMBER)?]),
+            DemoTeam::None => None,
+        };
         Ok(Self { program: own_program()?, addresses, tokens, pids, kept })
     }
 
@@ -72,7 +80,7 @@ impl Ready {
         let admin: Map<_, _> =
             admin.iter().map(|(service, address)| ((*service).to_owned(), http(*address).into())).collect();
         let tokens: Map<_, _> =
-            self.tokens.iter().map(|(user, token)| ((*user).to_owned(), token.as_str().into())).collect();
+            self.tokens.iter().flatten().map(|(user, token)| ((*user).to_owned(), token.as_str().into())).collect();
         let pids: Map<_, _> = self.pids.iter().map(|(process, pid)| ((*process).to_owned(), (*pid).into())).collect();
         let mut told = json!({
             "url": websocket(gateway),
@@ -80,7 +88,7 @@ impl Ready {
             "history_url": http(history),
             "directory_url": http(directory),
             "admin_urls": admin,
-            "team": demo::TEAM,
+            "team": self.tokens.as_ref().map(|_| demo::TEAM),
             "tokens": tokens,
             "pids": pids,
         });
@@ -104,8 +112,7 @@ impl Ready {
     /// The same for people.
     pub(crate) fn text(&self) -> String {
         let url = websocket(self.addresses.gateway);
-        let (team, program) = (demo::TEAM, quoted(&self.program));
-        let [(owner, owner_token), (member, member_token)] = &self.tokens;
+        let program = quoted(&self.program);
         let (page, end) = match &self.kept {
             Kept::Cluster { config, logs, .. } => (
                 String::new(),
@@ -118,6 +125,10 @@ impl Ready {
             Kept::File { data_dir } => (self.page(), format!("Data: {}\n{AGAIN}", data_dir.display())),
             Kept::Nothing => (self.page(), "Ctrl-C stops everything, and nothing is kept.".to_owned()),
         };
+        let Some([(owner, owner_token), (member, member_token)]) = &self.tokens else {
+            return format!("\nHuddle is ready.\n\n{page}  URL    {url}\n\n{end}\n");
+        };
+        let team = demo::TEAM;
         format!(
             "
 Huddle is ready.

@@ -22,7 +22,7 @@ pub(crate) use self::{addresses::Fixed, place::Place};
 use self::{addresses::Ports, place::State, services::Services};
 use super::{
     data_dir::random_secret,
-    demo,
+    demo::{self, DemoTeam},
     ready::{Addresses, Kept, Ready},
 };
 use crate::{config::Config, failure::Failure, process::Process};
@@ -79,6 +79,12 @@ impl Single {
         let state = place.state()?;
         prepare(&embedded).await?;
         let auth = &mut config.auth;
+        // A secret that somebody has set is one that others rely on: its tokens are not for whoever opens a page.
+        let team = match (config.gateway.listen.ip().is_loopback(), &auth.secret) {
+            (true, None) => DemoTeam::SignIn,
+            (true, Some(_)) => DemoTeam::Told,
+            (false, _) => DemoTeam::None,
+        };
         if auth.secret.is_none() {
             auth.secret = Some(Secret::new(place.secret()?));
         }
@@ -86,8 +92,9 @@ impl Single {
         let drain_timeout = config.gateway.drain + DRAIN_MARGIN;
         let process = Process::new(config, &COMPONENTS, drain_timeout)?;
 
-        let services = Box::pin(Services::bind(&process, &embedded, &fixed, &state.ports, &service_token)).await?;
-        let ready = ready(&process, &services, &place)?;
+        let services =
+            Box::pin(Services::bind(&process, &embedded, &fixed, &state.ports, &service_token, team)).await?;
+        let ready = ready(&process, &services, &place, team)?;
         let (place, directory) = (Arc::new(place), services.directory_channel());
         // The next start looks for what was chosen, not for what was set.
         let port = |setting, address: SocketAddr, last| if fixed.contains(setting) { last } else { address.port() };
@@ -105,6 +112,7 @@ impl Single {
             ports,
             directory,
             service_token,
+            team,
             clock,
         };
         services.spawn(&process);
@@ -161,7 +169,7 @@ async fn close(embedded: &Embedded) {
     }
 }
 
-fn ready(process: &Process, services: &Services, place: &Place) -> Result<Ready> {
+fn ready(process: &Process, services: &Services, place: &Place, team: DemoTeam) -> Result<Ready> {
     let addresses = Addresses {
         gateway: services.gateway(),
         history: services.history(),
@@ -175,7 +183,7 @@ fn ready(process: &Process, services: &Services, place: &Place) -> Result<Ready>
         }
         Place::Memory(_) => Kept::Nothing,
     };
-    Ready::new(addresses, process.config.auth.verifier_options(), vec![("huddle", std::process::id())], kept)
+    Ready::new(addresses, process.config.auth.verifier_options(), team, vec![("huddle", std::process::id())], kept)
 }
 
 /// What is left to do once the services run.
@@ -186,6 +194,7 @@ struct Start {
     ports: Ports,
     directory: Channel,
     service_token: String,
+    team: DemoTeam,
     clock: Clock,
 }
 
@@ -199,7 +208,7 @@ impl Start {
             Err(_) => return Err(anyhow!("not ready after {READY_TIMEOUT:?}: {}", problems(&self.readiness))),
         }
         let mut state = State { ports: self.ports, ..self.state.clone() };
-        if !state.demo_created {
+        if !state.demo_created && self.team != DemoTeam::None {
             demo::create(self.directory, &self.service_token).await.context("cannot create the demo team")?;
             state.demo_created = true;
             self.clock.say("demo team created");

@@ -11,7 +11,10 @@ use huddle_service::lifecycle::Shutdown;
 use tonic::transport::Channel;
 
 use super::addresses::{Fixed, Ports, Wish};
-use crate::{process::Process, stack::demo};
+use crate::{
+    process::Process,
+    stack::demo::{self, DemoTeam},
+};
 
 /// The services, bound and not running yet.
 pub(super) struct Services {
@@ -31,6 +34,7 @@ impl Services {
         fixed: &Fixed,
         last: &Ports,
         service_token: &str,
+        team: DemoTeam,
     ) -> Result<Self> {
         let config = &process.config;
         let wish = Wish::new(config.admin.gateway, fixed.contains("admin.gateway"), last.admin);
@@ -64,8 +68,10 @@ impl Services {
                 service_token: service_token.to_owned(),
                 metrics: process.metrics.clone(),
                 readiness: process.readiness.clone(),
-                // Whoever reaches it may be a member of the demo team, so it is for this machine only.
-                demo: if listen.ip().is_loopback() { Some(demo::demo(config.auth.verifier_options())?) } else { None },
+                demo: match team {
+                    DemoTeam::SignIn => Some(demo::demo(config.auth.verifier_options())?),
+                    DemoTeam::Told | DemoTeam::None => None,
+                },
             })
             .await
             .map_err(anyhow::Error::from)

@@ -3,49 +3,28 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Deref,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use futures_util::{
-    TryStreamExt as _,
-    future::{join_all, try_join_all},
-    stream,
-};
-use huddle_auth::{Minter, VerifierOptions};
-use huddle_client::{ClientOptions, Encoding};
+use futures_util::future::{join_all, try_join_all};
 use huddle_devstack::{Nats, NatsOptions, Postgres, PostgresOptions, Tools};
-use huddle_domain::UserId;
-use huddle_proto::{
-    directory::v1::{AddMemberRequest, CreateTeamRequest},
-    event::v1::Role as MemberRole,
-};
-use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
-    DirectoryClient, HistoryClient, StoredEvent,
+    Access, SECRET, SERVICE_TOKEN,
     binary::huddle,
-    grpc,
     log_state::{self, StreamState},
-    service::{Role, Service},
+    service::{LOG_LINES_OF_A_FAILURE, Role, Service, ServiceOptions},
     sql::Database,
     wait::until,
 };
 
-/// Signs users' tokens in every cluster.
-pub const SECRET: &str = "the signing secret of the end-to-end tests";
-/// The service token of every cluster.
-pub const SERVICE_TOKEN: &str = "the-service-token-of-the-end-to-end-tests";
-
-const TOKEN_TTL: Duration = Duration::from_hours(1);
 const STORED_TIMEOUT: Duration = Duration::from_mins(1);
-/// Teams that are created at once.
-const TEAMS_AT_ONCE: usize = 8;
-const LOG_LINES_OF_A_FAILURE: usize = 40;
 
 /// Clusters measure time and use all processors: one at a time within a test program.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
@@ -86,8 +65,7 @@ pub struct Cluster {
     pub nats: Nats,
     /// Postgres.
     pub postgres: Postgres,
-    database: Database,
-    minter: Minter,
+    access: Access,
     config: PathBuf,
     finished: bool,
     // After the processes: fields are dropped in this order.
@@ -109,15 +87,17 @@ impl Cluster {
         };
         let (nats, postgres) =
             tokio::try_join!(Nats::start(&tools, nats_options), Postgres::start(&tools, PostgresOptions::for_tests()))?;
-        let url = postgres.create_database("huddle").await?;
+        let database = Database::create(&tools, &postgres, "huddle").await?;
         let config = files.path().join("huddle.toml");
-        fs::write(&config, configuration(&options, &nats, &url)).context("cannot write the configuration")?;
+        fs::write(&config, configuration(&options, &nats, &database)).context("cannot write the configuration")?;
         let logs = files.path().join("logs");
         let start = |role: Role, index: usize, settings: &[(&str, String)]| {
             let own = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
             let settings = own.chain(options.settings.iter().cloned()).collect();
-            let (config, logs) = (config.clone(), logs.clone());
-            async move { Service::start(role, index, &config, settings, &logs).await }
+            Service::start(ServiceOptions {
+                settings,
+                ..ServiceOptions::new(role, index, config.clone(), logs.clone())
+            })
         };
 
         migrate(&config).await?;
@@ -129,8 +109,7 @@ impl Cluster {
         let upstream = [("gateway.history_url", history.http_url()), ("gateway.directory_url", directory.http_url())];
         let gateways = try_join_all((0..options.gateways).map(|index| start(Role::Gateway, index, &upstream))).await?;
 
-        let minter = Minter::new(VerifierOptions { secret: Some(SECRET.to_owned()), ..VerifierOptions::default() })?;
-        let database = Database { psql: tools.postgres_bin()?.join("psql"), url };
+        let access = Access::new(&gateways, history.http_url(), directory.http_url(), database, files.path())?;
         Ok(Self {
             gateways,
             persistence,
@@ -138,8 +117,7 @@ impl Cluster {
             directory,
             nats,
             postgres,
-            database,
-            minter,
+            access,
             config,
             finished: false,
             directory_of_files: files,
@@ -147,98 +125,9 @@ impl Cluster {
         })
     }
 
-    /// Where tests may put files of their own; goes with the cluster.
-    pub fn files(&self) -> &Path {
-        self.directory_of_files.path()
-    }
-
     /// The configuration file that all processes of `huddle` share.
     pub fn config(&self) -> &Path {
         &self.config
-    }
-
-    /// A token of `user`, valid for an hour.
-    pub fn token(&self, user: &str) -> Result<String> {
-        Ok(self.minter.mint(&UserId::parse(user)?, None, TOKEN_TTL, SystemTime::now())?)
-    }
-
-    /// What the Rust client needs to connect `user` to a gateway.
-    pub fn client_options(&self, gateway: usize, user: &str, encoding: Encoding) -> Result<ClientOptions> {
-        let options = ClientOptions::new(self.gateways[gateway].ws_url(), self.token(user)?);
-        Ok(options.with_encoding(encoding))
-    }
-
-    /// History on behalf of `token`, a user's or [`SERVICE_TOKEN`].
-    pub fn history_client(&self, token: &str) -> Result<HistoryClient> {
-        grpc::history(&self.history.http_url(), token)
-    }
-
-    /// The directory on behalf of `token`, a user's or [`SERVICE_TOKEN`].
-    pub fn directory_client(&self, token: &str) -> Result<DirectoryClient> {
-        grpc::directory(&self.directory.http_url(), token)
-    }
-
-    /// Creates a team. The first of `members` owns it.
-    pub async fn create_team(&self, team: &str, members: &[&str]) -> Result<()> {
-        let mut directory = self.directory_client(SERVICE_TOKEN)?;
-        let (owner, others) = members.split_first().context("a team has an owner")?;
-        let create = CreateTeamRequest {
-            team: team.to_owned(),
-            name: team.to_owned(),
-            owner: (*owner).to_owned(),
-            client_id: String::new(),
-        };
-        directory.create_team(create).await.with_context(|| format!("create team {team}"))?;
-        for user in others {
-            let add = AddMemberRequest {
-                team: team.to_owned(),
-                user: (*user).to_owned(),
-                role: MemberRole::Member.into(),
-                name: String::new(),
-                client_id: String::new(),
-            };
-            directory.add_member(add).await.with_context(|| format!("add {user} to {team}"))?;
-        }
-        Ok(())
-    }
-
-    /// Creates many teams, some at once: each with its members.
-    pub async fn create_teams(&self, teams: &BTreeMap<String, Vec<String>>) -> Result<()> {
-        stream::iter(teams.iter().map(Ok))
-            .try_for_each_concurrent(TEAMS_AT_ONCE, async |(team, members)| {
-                let members: Vec<_> = members.iter().map(String::as_str).collect();
-                self.create_team(team, &members).await
-            })
-            .await
-    }
-
-    /// The rows of an SQL query; a column's name is a field's.
-    pub async fn rows<T: DeserializeOwned>(&self, query: &str) -> Result<Vec<T>> {
-        self.database.rows(query).await
-    }
-
-    /// All events of `team` in Postgres, in order.
-    pub async fn stored_events(&self, team: &str) -> Result<Vec<StoredEvent>> {
-        let query = format!(
-            "SELECT seq, sender_id AS sender, client_id, kind, body FROM events WHERE team_id = '{team}' ORDER BY seq"
-        );
-        self.rows(&query).await
-    }
-
-    /// How many messages Postgres holds, of all teams.
-    pub async fn stored_messages(&self) -> Result<usize> {
-        Ok(self.database.execute("SELECT count(*) FROM events WHERE kind = 'posted'").await?.trim().parse()?)
-    }
-
-    /// The sum of a counter over all gateways that run.
-    pub async fn gateways_total(&mut self, metric: &str) -> Result<f64> {
-        let mut total = 0.0;
-        for gateway in &mut self.gateways {
-            if gateway.process().is_running() {
-                total += gateway.metrics().await?.sum(metric).with_context(|| format!("no metric {metric}"))?;
-            }
-        }
-        Ok(total)
     }
 
     /// Which replica of persistence owns the partition; `None` while none does.
@@ -299,6 +188,21 @@ impl Cluster {
         self.nats.restart().await
     }
 
+    /// Kills every process of `huddle` with SIGKILL, starts all of them again, and waits until they are ready.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        for service in self.services() {
+            service.kill9()?;
+        }
+        try_join_all(self.services().map(Service::restart)).await.map(drop)
+    }
+
+    /// The logs of all processes, those of NATS and Postgres too.
+    pub fn logs(&mut self) -> Vec<PathBuf> {
+        let services: Vec<_> = self.services().map(|service| service.process().log_path().to_owned()).collect();
+        let backends = [self.nats.node(0).process().log_path(), self.postgres.process().log_path()].map(Path::to_owned);
+        services.into_iter().chain(backends).collect()
+    }
+
     /// Waits until every process of `huddle` that runs is ready.
     pub async fn wait_until_ready(&mut self) -> Result<()> {
         for service in self.services() {
@@ -313,8 +217,7 @@ impl Cluster {
     /// letter, nothing panicked, and every process that still runs ends in good order after SIGTERM.
     pub async fn finish(mut self) -> Result<()> {
         self.wait_until_stored().await?;
-        let dead_letters = self.database.execute("SELECT partition, seq, reason FROM dead_letters").await?;
-        ensure!(dead_letters.trim().is_empty(), "there are dead letters: {dead_letters}");
+        self.ensure_no_dead_letters().await?;
         let endings = self.services().filter_map(|service| {
             let runs = service.process().is_running();
             runs.then(|| service.terminate())
@@ -323,8 +226,7 @@ impl Cluster {
             ending?;
         }
         for service in self.services() {
-            let output = service.process().output()?;
-            ensure!(!output.contains("panicked at"), "{} panicked; {}", service.name(), service.quoted_log());
+            service.ensure_no_panic()?;
         }
         self.finished = true;
         Ok(())
@@ -336,6 +238,14 @@ impl Cluster {
     }
 }
 
+impl Deref for Cluster {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.access
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         if self.finished {
@@ -343,26 +253,22 @@ impl Drop for Cluster {
         }
         eprintln!("\nThe test did not reach its end{}.", if thread::panicking() { ": it panicked" } else { "" });
         for service in self.services() {
-            let ended = match service.process().exit_status() {
-                Ok(Some(status)) => format!(" (ended: {status})"),
-                _ => String::new(),
-            };
-            let tail = service.process().log_tail(LOG_LINES_OF_A_FAILURE);
-            eprintln!("\n--- {}{ended}\n{tail}", service.name());
+            service.report_failure();
         }
         eprintln!("\n--- nats-server\n{}", self.nats.node(0).process().log_tail(LOG_LINES_OF_A_FAILURE));
         eprintln!("\n--- postgres\n{}", self.postgres.process().log_tail(LOG_LINES_OF_A_FAILURE));
     }
 }
 
-fn configuration(options: &ClusterOptions, nats: &Nats, postgres_url: &str) -> String {
+fn configuration(options: &ClusterOptions, nats: &Nats, database: &Database) -> String {
     let ClusterOptions { partitions, nats_nodes, .. } = options;
     format!(
         "[auth]\nsecret = {SECRET:?}\nservice_token = {SERVICE_TOKEN:?}\n\
          [log]\nservers = {:?}\npartitions = {partitions}\nreplicas = {nats_nodes}\nmax_bytes = 268435456\n\
-         [store]\nurl = {postgres_url:?}\n\
+         [store]\nurl = {:?}\n\
          [gateway]\ndrain = \"500ms\"\n",
-        nats.urls()
+        nats.urls(),
+        database.url()
     )
 }
 

@@ -1,13 +1,14 @@
 //! Owns one process of `huddle`: its ports, its signals, the wait until it is ready.
 
 use std::{
+    ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use huddle_devstack::{Process, Signal, free_port};
 
 use crate::{Samples, binary::huddle, http, wait::until};
@@ -18,6 +19,8 @@ const READY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Above the longest drain of any service.
 const STOP_GRACE: Duration = Duration::from_secs(15);
 const QUOTED_LINES: usize = 30;
+/// Lines of each log that a failed test shows.
+pub(crate) const LOG_LINES_OF_A_FAILURE: usize = 40;
 
 /// What a process of `huddle` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Role {
     History,
     /// `huddle directory`.
     Directory,
+    /// `huddle up`: all of them.
+    Up,
 }
 
 impl Role {
@@ -39,49 +44,101 @@ impl Role {
             Self::Persistence => "persistence",
             Self::History => "history",
             Self::Directory => "directory",
+            Self::Up => "up",
         }
     }
 
-    /// The setting of the address that it serves, beside the admin endpoint.
-    fn listen_setting(self) -> Option<&'static str> {
+    /// The settings of the addresses that it takes: the admin endpoint's, then those of what it serves.
+    fn address_settings(self) -> &'static [&'static str] {
         match self {
-            Self::Gateway => Some("gateway.listen"),
-            Self::Persistence => None,
-            Self::History => Some("history.listen"),
-            Self::Directory => Some("directory.listen"),
+            Self::Gateway => &["admin.gateway", "gateway.listen"],
+            Self::Persistence => &["admin.persistence"],
+            Self::History => &["admin.history", "history.listen"],
+            Self::Directory => &["admin.directory", "directory.listen"],
+            Self::Up => &["admin.gateway", "gateway.listen", "history.listen", "directory.listen"],
         }
     }
+}
+
+/// How a process of `huddle` is started.
+#[derive(Debug, Clone)]
+pub struct ServiceOptions {
+    /// What it is.
+    pub role: Role,
+    /// Tells it from others of its role.
+    pub index: usize,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Settings on top of that.
+    pub settings: Vec<(String, String)>,
+    /// Arguments of its role.
+    pub arguments: Vec<OsString>,
+    /// A command, with arguments, that becomes the process, such as `nsenter`; none if empty.
+    pub wrapper: Vec<OsString>,
+    /// The directory of its log.
+    pub logs: PathBuf,
+}
+
+impl ServiceOptions {
+    /// The `index`-th process of `role`, with the configuration file `config` and its log in the directory `logs`.
+    pub const fn new(role: Role, index: usize, config: PathBuf, logs: PathBuf) -> Self {
+        Self { role, index, config, settings: Vec::new(), arguments: Vec::new(), wrapper: Vec::new(), logs }
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.role.command(), self.index)
+    }
+
+    fn command(&self, addresses: &[SocketAddr]) -> Result<Command> {
+        let mut command = huddle()?;
+        command.arg(self.role.command()).args(&self.arguments).arg("--config").arg(&self.config);
+        let addresses = self.role.address_settings().iter().zip(addresses);
+        let addresses = addresses.map(|(setting, address)| format!("{setting}={address}"));
+        let settings = self.settings.iter().map(|(key, value)| format!("{key}={value}"));
+        for setting in addresses.chain(settings) {
+            command.arg("--set").arg(setting);
+        }
+        // Started where no configuration file lies about.
+        command.current_dir("/");
+        Ok(if self.wrapper.is_empty() { command } else { wrapped(&self.wrapper, &command) })
+    }
+}
+
+/// `command` as the last arguments of `wrapper`.
+fn wrapped(wrapper: &[OsString], command: &Command) -> Command {
+    let mut outer = Command::new(&wrapper[0]);
+    outer.args(&wrapper[1..]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        outer.current_dir(directory);
+    }
+    outer
 }
 
 /// A process of `huddle`. It keeps its ports over restarts; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Service {
-    role: Role,
     name: String,
-    config: PathBuf,
-    settings: Vec<(String, String)>,
-    admin: SocketAddr,
-    listen: SocketAddr,
-    log: PathBuf,
+    options: ServiceOptions,
+    /// In the order of the role's settings.
+    addresses: Vec<SocketAddr>,
     process: Process,
 }
 
 impl Service {
-    /// Starts the `index`-th process of `role` with the configuration file `config` and `settings` on top of it, and
-    /// waits until it is ready. Its log goes to the directory `logs`.
+    /// Starts a process and waits until it is ready.
     ///
     /// # Errors
     /// When it ends or is not ready within a minute; the error quotes its log.
-    pub async fn start(
-        role: Role,
-        index: usize,
-        config: &Path,
-        settings: Vec<(String, String)>,
-        logs: &Path,
-    ) -> Result<Self> {
+    pub async fn start(options: ServiceOptions) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            let mut service = Self::spawn(role, index, config, settings.clone(), logs)?;
+            let mut service = Self::spawn(options.clone())?;
             match service.wait_until_ready().await {
                 Ok(()) => return Ok(service),
                 Err(_) if attempt < START_ATTEMPTS_MAX && service.found_its_port_taken() => attempt += 1,
@@ -91,19 +148,11 @@ impl Service {
     }
 
     /// As [`Service::start`], without the wait.
-    pub fn spawn(
-        role: Role,
-        index: usize,
-        config: &Path,
-        settings: Vec<(String, String)>,
-        logs: &Path,
-    ) -> Result<Self> {
-        let name = format!("{}-{index}", role.command());
-        let log = logs.join(format!("{name}.log"));
-        let config = config.to_owned();
-        let (admin, listen) = (local(free_port()?), local(free_port()?));
-        let process = spawn(role, &name, &config, &settings, admin, listen, &log)?;
-        Ok(Self { role, name, config, settings, admin, listen, log, process })
+    pub fn spawn(options: ServiceOptions) -> Result<Self> {
+        let ports = options.role.address_settings().iter().map(|_| free_port());
+        let addresses = ports.map(|port| Ok(local(port?))).collect::<Result<Vec<_>>>()?;
+        let process = spawn(&options, &addresses)?;
+        Ok(Self { name: options.name(), options, addresses, process })
     }
 
     /// Its name: `gateway-0`.
@@ -113,17 +162,27 @@ impl Service {
 
     /// `http://host:port` of what it serves: REST for a gateway, gRPC for history and directory.
     pub fn http_url(&self) -> String {
-        format!("http://{}", self.listen)
+        self.url_of(1)
     }
 
     /// The WebSocket endpoint of a gateway.
     pub fn ws_url(&self) -> String {
-        format!("ws://{}/v1/ws", self.listen)
+        ws_url(&self.http_url())
     }
 
     /// `http://host:port` of its health and metrics.
     pub fn admin_url(&self) -> String {
-        format!("http://{}", self.admin)
+        self.url_of(0)
+    }
+
+    /// `http://host:port` of the address that was given with the setting `setting`.
+    pub(crate) fn url_set_by(&self, setting: &str) -> Result<String> {
+        let place = self.options.role.address_settings().iter().position(|it| *it == setting);
+        Ok(self.url_of(place.with_context(|| format!("{} has no {setting}", self.name))?))
+    }
+
+    fn url_of(&self, place: usize) -> String {
+        format!("http://{}", self.addresses[place])
     }
 
     /// Its process, for signals and its log.
@@ -151,11 +210,17 @@ impl Service {
 
     /// Starts it again on its ports, after killing it when it still runs, and waits until it is ready.
     pub async fn restart(&mut self) -> Result<()> {
+        self.spawn_again()?;
+        self.wait_until_ready().await
+    }
+
+    /// As [`Service::restart`], without the wait.
+    pub fn spawn_again(&mut self) -> Result<()> {
         if self.process.is_running() {
             self.kill9()?;
         }
-        self.process = spawn(self.role, &self.name, &self.config, &self.settings, self.admin, self.listen, &self.log)?;
-        self.wait_until_ready().await
+        self.process = spawn(&self.options, &self.addresses)?;
+        Ok(())
     }
 
     /// Waits until it says that it is ready.
@@ -182,9 +247,23 @@ impl Service {
 
     /// Its metrics now.
     pub async fn metrics(&self) -> Result<Samples> {
-        let answer = http::get(&format!("{}/metrics", self.admin_url()), None).await;
-        let answer = answer.with_context(|| format!("metrics of {}", self.name))?;
-        Ok(Samples::parse(&answer.body))
+        metrics(&self.admin_url()).await.with_context(|| format!("metrics of {}", self.name))
+    }
+
+    /// Checks that it has not panicked.
+    pub(crate) fn ensure_no_panic(&self) -> Result<()> {
+        let output = self.process.output()?;
+        ensure!(!output.contains("panicked at"), "{} panicked; {}", self.name, self.quoted_log());
+        Ok(())
+    }
+
+    /// Prints the end of its log, for a test that failed.
+    pub(crate) fn report_failure(&mut self) {
+        let ended = match self.process.exit_status() {
+            Ok(Some(status)) => format!(" (ended: {status})"),
+            _ => String::new(),
+        };
+        eprintln!("\n--- {}{ended}\n{}", self.name, self.process.log_tail(LOG_LINES_OF_A_FAILURE));
     }
 
     pub(crate) fn quoted_log(&self) -> String {
@@ -209,30 +288,20 @@ impl Service {
     }
 }
 
-fn spawn(
-    role: Role,
-    name: &str,
-    config: &Path,
-    settings: &[(String, String)],
-    admin: SocketAddr,
-    listen: SocketAddr,
-    log: &Path,
-) -> Result<Process> {
-    let mut command: Command = huddle()?;
-    command.arg(role.command()).arg("--config").arg(config);
-    let mut set = |key: &str, value: &str| {
-        command.arg("--set").arg(format!("{key}={value}"));
-    };
-    set(&format!("admin.{}", role.command()), &admin.to_string());
-    if let Some(setting) = role.listen_setting() {
-        set(setting, &listen.to_string());
-    }
-    for (key, value) in settings {
-        set(key, value);
-    }
-    // Started where no configuration file lies about.
-    command.current_dir("/");
-    Process::spawn(name, command, log)
+fn spawn(options: &ServiceOptions, addresses: &[SocketAddr]) -> Result<Process> {
+    let name = options.name();
+    Process::spawn(&name, options.command(addresses)?, &options.logs.join(format!("{name}.log")))
+}
+
+/// The WebSocket endpoint of the gateway at `http_url`.
+pub(crate) fn ws_url(http_url: &str) -> String {
+    format!("{}/v1/ws", http_url.replacen("http://", "ws://", 1))
+}
+
+/// What the process with the admin endpoint `admin_url` counts.
+pub(crate) async fn metrics(admin_url: &str) -> Result<Samples> {
+    let answer = http::get(&format!("{admin_url}/metrics"), None).await?;
+    Ok(Samples::parse(&answer.body))
 }
 
 fn local(port: u16) -> SocketAddr {

@@ -1,4 +1,4 @@
-//! Every member gets every event exactly once, in one order: the same on every gateway, for every client, in Postgres
+//! Every member gets every event exactly once, in one order: the same on every gateway, for every client, in the store
 //! and over gRPC.
 
 use std::{collections::BTreeMap, process::Stdio, time::Duration};
@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, process::Stdio, time::Duration};
 use anyhow::{Context as _, Result, ensure};
 use huddle_devstack::Tools;
 use huddle_tests::{
-    ClientKind, Clients, Cluster, ClusterOptions, ConnectionPlan, SERVICE_TOKEN, SendPlan, StoredEvent,
-    SubscriptionPlan, assert_chained, assert_receipts, assert_whole,
+    Access, Backend, ClientKind, Clients, ConnectionPlan, Deployment, DeploymentOptions, SERVICE_TOKEN, SendPlan,
+    StoredEvent, SubscriptionPlan, assert_chained, assert_receipts, assert_whole,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,33 +22,38 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Small, so that reading a team takes many pages.
 const PAGE: usize = 64;
 
+huddle_tests::on_both_backends! {
+    every_member_receives_every_event_exactly_once_in_one_order_whatever_the_gateway_and_the_client,
+}
+
 /// A team's `member`-th user, its kind of client and its gateway: each kind is on each gateway in each team.
 fn place(team: usize, member: usize) -> (String, ClientKind, usize) {
     let kind = ClientKind::ALL[member % ClientKind::ALL.len()];
     (format!("user-{team}-{member}"), kind, (member / ClientKind::ALL.len() + team) % 2)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_member_receives_every_event_exactly_once_in_one_order_whatever_the_gateway_and_the_client() -> Result<()>
-{
-    let cluster = Cluster::start(ClusterOptions { partitions: 3, ..ClusterOptions::default() }).await?;
+async fn every_member_receives_every_event_exactly_once_in_one_order_whatever_the_gateway_and_the_client(
+    backend: Backend,
+) -> Result<()> {
+    let options = DeploymentOptions { partitions: 3, ..DeploymentOptions::default() };
+    let deployment = Box::pin(Deployment::start(backend, options)).await?;
     let teams: BTreeMap<String, Vec<String>> = (0..TEAMS)
         .map(|team| (format!("team-{team}"), (0..MEMBERS).map(|member| place(team, member).0).collect()))
         .collect();
-    cluster.create_teams(&teams).await?;
+    deployment.create_teams(&teams).await?;
 
     let mut plans: BTreeMap<ClientKind, Vec<(String, ConnectionPlan)>> = BTreeMap::new();
     for team in 0..TEAMS {
         for member in 0..MEMBERS {
             let (user, kind, gateway) = place(team, member);
-            let plan = plan(&cluster, &format!("team-{team}"), &user, gateway)?;
+            let plan = plan(&deployment, &format!("team-{team}"), &user, gateway)?;
             plans.entry(kind).or_default().push((user, plan));
         }
     }
     let mut groups = Vec::new();
     for (kind, plans) in &plans {
         let plans = plans.iter().map(|(_, plan)| plan.clone()).collect();
-        groups.push(Clients::start(*kind, plans, cluster.files()).await?);
+        groups.push(Clients::start(*kind, plans, deployment.files()).await?);
     }
     for clients in &mut groups {
         clients.caught_up(START_TIMEOUT).await?;
@@ -62,7 +67,7 @@ async fn every_member_receives_every_event_exactly_once_in_one_order_whatever_th
 
     let mut stored = BTreeMap::new();
     for team in teams.keys() {
-        stored.insert(team.clone(), cluster.stored_events(team).await?);
+        stored.insert(team.clone(), deployment.stored_events(team).await?);
     }
     // The records come in the order of the plans.
     for (clients, plans) in groups.into_iter().zip(plans.values()) {
@@ -82,11 +87,11 @@ async fn every_member_receives_every_event_exactly_once_in_one_order_whatever_th
         // The team's creation, and its members but the owner.
         assert_eq!(events.len(), messages + MEMBERS, "{team}");
     }
-    assert_history_returns(&cluster, &teams, &stored).await?;
-    cluster.finish().await
+    assert_history_returns(&deployment, &teams, &stored).await?;
+    deployment.finish().await
 }
 
-fn plan(cluster: &Cluster, team: &str, user: &str, gateway: usize) -> Result<ConnectionPlan> {
+fn plan(access: &Access, team: &str, user: &str, gateway: usize) -> Result<ConnectionPlan> {
     let send = |number| SendPlan {
         team: team.to_owned(),
         client_id: format!("send-{number}"),
@@ -95,8 +100,8 @@ fn plan(cluster: &Cluster, team: &str, user: &str, gateway: usize) -> Result<Con
     };
     Ok(ConnectionPlan {
         name: format!("{user}@gateway-{gateway}"),
-        urls: vec![cluster.gateways[gateway].ws_url()],
-        token: cluster.token(user)?,
+        urls: vec![access.ws_url(gateway)],
+        token: access.token(user)?,
         subscriptions: vec![SubscriptionPlan {
             team: team.to_owned(),
             after: Some(0),
@@ -120,16 +125,16 @@ struct History {
 
 /// Reads all teams with Python's `grpcio` by reflection, some with the service token and some with a member's own.
 async fn assert_history_returns(
-    cluster: &Cluster,
+    access: &Access,
     teams: &BTreeMap<String, Vec<String>>,
     stored: &BTreeMap<String, Vec<StoredEvent>>,
 ) -> Result<()> {
     let mut reads = Vec::new();
     for (index, (team, members)) in teams.iter().enumerate() {
-        let token = if index % 2 == 0 { SERVICE_TOKEN.to_owned() } else { cluster.token(&members[1])? };
+        let token = if index % 2 == 0 { SERVICE_TOKEN.to_owned() } else { access.token(&members[1])? };
         reads.push(json!({"team": team, "token": token}));
     }
-    let target = cluster.history.http_url().replace("http://", "");
+    let target = access.history_url().replace("http://", "");
     let plan = json!({"target": target, "page": PAGE, "teams": reads}).to_string();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/history_grpc.py");
     let mut python = tokio::process::Command::new(Tools::locate()?.python()?);

@@ -1,4 +1,6 @@
 //! A process is killed in the middle of traffic: others take over, and no message is lost or doubled.
+//!
+//! Where everything is one process nobody can take over: there it is started again (`kill.rs` does that many times more).
 
 use std::{
     collections::BTreeMap,
@@ -7,8 +9,8 @@ use std::{
 
 use anyhow::{Result, ensure};
 use huddle_tests::{
-    ClientKind, Clients, Cluster, ClusterOptions, ConnectionPlan, Record, SendPlan, SubscriptionPlan, assert_receipts,
-    assert_whole, until,
+    Access, ClientKind, Clients, Cluster, ClusterOptions, ConnectionPlan, Record, SendPlan, Single, SingleOptions,
+    SubscriptionPlan, assert_receipts, assert_whole, until,
 };
 
 const TEAMS: usize = 4;
@@ -25,7 +27,7 @@ async fn another_replica_of_persistence_takes_over_within_5_seconds_and_no_row_i
     let mut cluster = Cluster::start(ClusterOptions::default()).await?;
     let mut traffic = Traffic::start(&cluster).await?;
     let owner = until("a replica owns the partition", PATIENCE, async || cluster.owner_of(0).await).await?;
-    traffic.go(&mut cluster).await?;
+    traffic.go(&cluster).await?;
 
     cluster.persistence[owner].kill9()?;
     let killed = Instant::now();
@@ -42,7 +44,7 @@ async fn another_replica_of_persistence_takes_over_within_5_seconds_and_no_row_i
 async fn clients_of_a_killed_gateway_go_on_at_another_one_and_miss_and_repeat_nothing() -> Result<()> {
     let mut cluster = Cluster::start(ClusterOptions::default()).await?;
     let mut traffic = Traffic::start(&cluster).await?;
-    traffic.go(&mut cluster).await?;
+    traffic.go(&cluster).await?;
 
     cluster.gateways[0].kill9()?;
 
@@ -65,7 +67,7 @@ async fn what_is_accepted_survives_the_death_of_the_nats_node_that_led() -> Resu
     let mut cluster = Cluster::start(ClusterOptions { nats_nodes: 3, ..ClusterOptions::default() }).await?;
     let mut traffic = Traffic::start(&cluster).await?;
     let leader = until("a node leads the partition", PATIENCE, async || cluster.leader_of(0).await).await?;
-    traffic.go(&mut cluster).await?;
+    traffic.go(&cluster).await?;
 
     cluster.nats.node(leader).kill9()?;
     let killed = Instant::now();
@@ -81,7 +83,7 @@ async fn what_is_accepted_survives_the_death_of_the_nats_node_that_led() -> Resu
 async fn what_is_accepted_survives_the_death_of_the_only_nats_node() -> Result<()> {
     let mut cluster = Cluster::start(ClusterOptions { partitions: 2, ..ClusterOptions::default() }).await?;
     let mut traffic = Traffic::start(&cluster).await?;
-    traffic.go(&mut cluster).await?;
+    traffic.go(&cluster).await?;
 
     cluster.nats.node(0).kill9()?;
     cluster.nats.node(0).restart().await?;
@@ -90,7 +92,19 @@ async fn what_is_accepted_survives_the_death_of_the_only_nats_node() -> Result<(
     cluster.finish().await
 }
 
-/// Many clients of all kinds, over both gateways, that send [`MESSAGES`] in all.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_accepted_survives_the_death_of_the_only_process() -> Result<()> {
+    let mut single = Box::pin(Single::start(SingleOptions { partitions: 2, ..SingleOptions::default() })).await?;
+    let mut traffic = Traffic::start(&single).await?;
+    traffic.go(&single).await?;
+
+    single.service.restart().await?;
+
+    traffic.assert_whole(&single).await?;
+    Box::pin(single.finish()).await
+}
+
+/// Many clients of all kinds, over all gateways, that send [`MESSAGES`] in all.
 struct Traffic {
     teams: BTreeMap<String, Vec<String>>,
     plans: BTreeMap<ClientKind, Vec<(String, ConnectionPlan)>>,
@@ -98,12 +112,12 @@ struct Traffic {
 }
 
 impl Traffic {
-    async fn start(cluster: &Cluster) -> Result<Self> {
+    async fn start(access: &Access) -> Result<Self> {
         let user = |team: usize, member: usize| format!("user-{team}-{member}");
         let teams: BTreeMap<_, _> = (0..TEAMS)
             .map(|team| (format!("team-{team}"), (0..MEMBERS).map(|member| user(team, member)).collect()))
             .collect();
-        cluster.create_teams(&teams).await?;
+        access.create_teams(&teams).await?;
         let mut plans: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for index in 0..TEAMS * MEMBERS {
             let (team, member) = (index % TEAMS, index / TEAMS);
@@ -119,8 +133,8 @@ impl Traffic {
             };
             let plan = ConnectionPlan {
                 name: format!("{}@gateway-{gateway}", user(team, member)),
-                urls: [gateway, 1 - gateway].map(|gateway| cluster.gateways[gateway].ws_url()).to_vec(),
-                token: cluster.token(&user(team, member))?,
+                urls: [gateway, 1 - gateway].map(|gateway| access.ws_url(gateway)).to_vec(),
+                token: access.token(&user(team, member))?,
                 subscriptions: vec![SubscriptionPlan { team: name.clone(), after: Some(0), messages: of_team }],
                 sends: messages_of(index).map(send).collect(),
                 in_flight_max: 16,
@@ -130,7 +144,7 @@ impl Traffic {
         let mut groups = Vec::new();
         for (kind, plans) in &plans {
             let plans = plans.iter().map(|(_, plan)| plan.clone()).collect();
-            groups.push(Clients::start(*kind, plans, cluster.files()).await?);
+            groups.push(Clients::start(*kind, plans, access.files()).await?);
         }
         for clients in &mut groups {
             clients.caught_up(PATIENCE).await?;
@@ -139,12 +153,12 @@ impl Traffic {
     }
 
     /// Lets everyone send; returns in the middle of it.
-    async fn go(&mut self, cluster: &mut Cluster) -> Result<()> {
+    async fn go(&mut self, access: &Access) -> Result<()> {
         for clients in &mut self.groups {
             clients.go().await?;
         }
         let accepted = until("traffic is under way", PATIENCE, async || {
-            let accepted = cluster.gateways_total("huddle_gateway_sends_accepted_total").await?;
+            let accepted = access.gateways_total("huddle_gateway_sends_accepted_total").await?;
             Ok((accepted >= MIDDLE).then_some(accepted))
         });
         let accepted = accepted.await?;
@@ -155,15 +169,15 @@ impl Traffic {
     }
 
     /// Waits for the end, and checks every row, event and receipt.
-    async fn assert_whole(mut self, cluster: &Cluster) -> Result<Vec<Record>> {
+    async fn assert_whole(mut self, access: &Access) -> Result<Vec<Record>> {
         for clients in &mut self.groups {
             clients.done(PATIENCE).await?;
         }
         let mut stored = BTreeMap::new();
         for team in self.teams.keys() {
-            stored.insert(team.clone(), cluster.stored_events(team).await?);
+            stored.insert(team.clone(), access.stored_events(team).await?);
         }
-        assert_eq!(cluster.stored_messages().await?, MESSAGES);
+        assert_eq!(access.stored_messages().await?, MESSAGES);
         let mut all = Vec::new();
         for (clients, plans) in self.groups.into_iter().zip(self.plans.values()) {
             let records = clients.stop(PATIENCE).await?;

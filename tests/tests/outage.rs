@@ -1,4 +1,7 @@
 //! Postgres is away for a while: chat goes on, and the store catches up.
+//!
+//! On the cluster only: the embedded file is log and store at once, so that neither can be away alone. What keeps it from
+//! storing, a full disk, is in `disk_full.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -35,10 +38,10 @@ async fn messages_are_accepted_while_postgres_is_away_and_stored_when_it_is_back
     until("chat is under way", PATIENCE, stored_some).await?;
 
     cluster.postgres.stop().await?;
-    let before = traffic(&mut cluster).await?;
+    let before = traffic(&cluster).await?;
     // Not a wait for something to happen: the outage is that long.
     sleep(OUTAGE).await;
-    let after = traffic(&mut cluster).await?;
+    let after = traffic(&cluster).await?;
     let (accepted, delivered) = (after.0 - before.0, after.1 - before.1);
     assert!(writers.iter().all(|writer| !writer.is_finished()), "the outage outlasted the chat");
     cluster.postgres.restart().await?;
@@ -74,7 +77,7 @@ fn reader(index: usize) -> String {
 }
 
 /// How many messages all gateways have accepted, and how many deliveries they have made.
-async fn traffic(cluster: &mut Cluster) -> Result<(f64, f64)> {
+async fn traffic(cluster: &Cluster) -> Result<(f64, f64)> {
     let accepted = cluster.gateways_total("huddle_gateway_sends_accepted_total").await?;
     Ok((accepted, cluster.gateways_total("huddle_gateway_deliveries_total").await?))
 }
@@ -137,7 +140,7 @@ async fn read(cluster: &Cluster) -> Result<Vec<Clients>> {
         let messages = WRITERS * MESSAGES_OF_WRITER;
         let plan = ConnectionPlan {
             name: format!("{kind:?}"),
-            urls: vec![cluster.gateways[index % 2].ws_url()],
+            urls: vec![cluster.ws_url(index % 2)],
             token: cluster.token(&reader(index))?,
             subscriptions: vec![SubscriptionPlan { team: TEAM.to_owned(), after: Some(0), messages }],
             sends: Vec::new(),

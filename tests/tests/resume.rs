@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use huddle_client::{Client, ClientOptions, Encoding};
 use huddle_domain::{ClientId, TeamId};
 use huddle_tests::{
-    ClientKind, Clients, Cluster, ClusterOptions, ConnectionPlan, Content, Record, SendPlan, SubscriptionPlan,
-    assert_chained, assert_whole,
+    Access, Backend, ClientKind, Clients, ConnectionPlan, Content, Deployment, DeploymentOptions, Record, SendPlan,
+    SubscriptionPlan, assert_chained, assert_whole,
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -21,17 +21,23 @@ const LIVE_AFTER: usize = 200;
 const WRITERS: usize = 2;
 const PATIENCE: Duration = Duration::from_mins(1);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_was_away_misses_and_repeats_nothing_at_another_gateway_under_live_traffic() -> Result<()> {
-    let cluster = Cluster::start(ClusterOptions::default()).await?;
-    cluster.create_team(TEAM, &["writer-0", "writer-1", "reader-0", "reader-1", "reader-2"]).await?;
+huddle_tests::on_both_backends! {
+    a_client_that_was_away_misses_and_repeats_nothing_at_another_gateway_under_live_traffic,
+}
 
-    let before = read(&cluster, 0, |_| Some(0), BEFORE).await?;
-    write(&cluster, "before", BEFORE).await?;
+async fn a_client_that_was_away_misses_and_repeats_nothing_at_another_gateway_under_live_traffic(
+    backend: Backend,
+) -> Result<()> {
+    let deployment = Box::pin(Deployment::start(backend, DeploymentOptions::default())).await?;
+    deployment.create_team(TEAM, &["writer-0", "writer-1", "reader-0", "reader-1", "reader-2"]).await?;
+
+    let before = read(&deployment, 0, |_| Some(0), BEFORE).await?;
+    write(&deployment, "before", BEFORE).await?;
     let records = stop(before).await?;
-    let cursors: Vec<u64> = records.iter().map(|record| record.events(TEAM).last().unwrap().seq).collect();
+    let cursor = |record: &Record| Ok(record.events(TEAM).last().context("nothing received")?.seq);
+    let cursors = records.iter().map(cursor).collect::<Result<Vec<u64>>>()?;
 
-    write(&cluster, "away", AWAY).await?;
+    write(&deployment, "away", AWAY).await?;
 
     let (release, allowed) = watch::channel(LIVE - LIVE_AFTER);
     let mut started = Vec::new();
@@ -39,13 +45,13 @@ async fn a_client_that_was_away_misses_and_repeats_nothing_at_another_gateway_un
         .map(|writer| {
             let (start, has_started) = watch::channel(false);
             started.push(has_started);
-            write_live(&cluster, writer, allowed.clone(), start)
+            write_live(&deployment, writer, allowed.clone(), start)
         })
         .collect::<Result<_>>()?;
     for has_started in &mut started {
         has_started.wait_for(|started| *started).await?;
     }
-    let mut resumed = read(&cluster, 1, |reader| Some(cursors[reader]), AWAY + LIVE).await?;
+    let mut resumed = read(&deployment, 1, |reader| Some(cursors[reader]), AWAY + LIVE).await?;
     for clients in &mut resumed {
         clients.caught_up(PATIENCE).await?;
     }
@@ -55,14 +61,15 @@ async fn a_client_that_was_away_misses_and_repeats_nothing_at_another_gateway_un
     }
 
     let records = stop(resumed).await?;
-    let stored = cluster.stored_events(TEAM).await?;
+    let stored = deployment.stored_events(TEAM).await?;
     for (record, cursor) in records.iter().zip(cursors) {
         let name = &record.connection;
         assert_eq!(record.connections(), 1, "{name} was sent away");
         assert_whole(record, TEAM, cursor, &stored);
         assert_chained(record, TEAM, &stored);
         let [(_, caught_up)] = record.caught_up(TEAM)[..] else { panic!("{name}: {:?}", record.caught_up(TEAM)) };
-        let place = record.entries.iter().position(|entry| matches!(entry.content, Content::CaughtUp { .. })).unwrap();
+        let place = record.entries.iter().position(|entry| matches!(entry.content, Content::CaughtUp { .. }));
+        let place = place.context("no end of the catch-up")?;
         let (catch_up, live) = record.entries.split_at(place);
         let seqs = |entries: &[huddle_tests::Entry]| -> Vec<u64> {
             let seq = |entry: &huddle_tests::Entry| match &entry.content {
@@ -75,12 +82,12 @@ async fn a_client_that_was_away_misses_and_repeats_nothing_at_another_gateway_un
         assert_eq!(seqs(catch_up).last(), Some(&caught_up), "{name}: caught up to what was sent");
         assert!(seqs(live).len() >= LIVE_AFTER, "{name}: was there no live traffic?");
     }
-    cluster.finish().await
+    deployment.finish().await
 }
 
 /// A reader of each kind at `gateway`, each waiting for `messages`.
 async fn read(
-    cluster: &Cluster,
+    access: &Access,
     gateway: usize,
     cursor: impl Fn(usize) -> Option<u64>,
     messages: usize,
@@ -89,13 +96,13 @@ async fn read(
     for (index, kind) in ClientKind::ALL.into_iter().enumerate() {
         let plan = ConnectionPlan {
             name: format!("{kind:?}@gateway-{gateway}"),
-            urls: vec![cluster.gateways[gateway].ws_url()],
-            token: cluster.token(&format!("reader-{index}"))?,
+            urls: vec![access.ws_url(gateway)],
+            token: access.token(&format!("reader-{index}"))?,
             subscriptions: vec![SubscriptionPlan { team: TEAM.to_owned(), after: cursor(index), messages }],
             sends: Vec::new(),
             in_flight_max: 1,
         };
-        let mut clients = Clients::start(kind, vec![plan], cluster.files()).await?;
+        let mut clients = Clients::start(kind, vec![plan], access.files()).await?;
         clients.go().await?;
         readers.push(clients);
     }
@@ -113,7 +120,7 @@ async fn stop(readers: Vec<Clients>) -> Result<Vec<Record>> {
 }
 
 /// Sends `count` messages, as fast as they go, over both gateways, and waits until they are stored.
-async fn write(cluster: &Cluster, name: &str, count: usize) -> Result<()> {
+async fn write(access: &Access, name: &str, count: usize) -> Result<()> {
     let plan = |writer: usize| {
         let send = |number| SendPlan {
             team: TEAM.to_owned(),
@@ -122,15 +129,15 @@ async fn write(cluster: &Cluster, name: &str, count: usize) -> Result<()> {
         };
         Ok(ConnectionPlan {
             name: format!("writer-{writer}"),
-            urls: vec![cluster.gateways[writer].ws_url()],
-            token: cluster.token(&format!("writer-{writer}"))?,
+            urls: vec![access.ws_url(writer)],
+            token: access.token(&format!("writer-{writer}"))?,
             subscriptions: Vec::new(),
             sends: (0..count / WRITERS).map(send).collect(),
             in_flight_max: 64,
         })
     };
     let plans = (0..WRITERS).map(plan).collect::<Result<_>>()?;
-    let mut writers = Clients::start(ClientKind::Rust, plans, cluster.files()).await?;
+    let mut writers = Clients::start(ClientKind::Rust, plans, access.files()).await?;
     writers.caught_up(PATIENCE).await?;
     writers.go().await?;
     writers.done(PATIENCE).await?;
@@ -139,12 +146,12 @@ async fn write(cluster: &Cluster, name: &str, count: usize) -> Result<()> {
 
 /// Sends this writer's share of the live messages one by one, and never beyond the number in `allowed`.
 fn write_live(
-    cluster: &Cluster,
+    access: &Access,
     writer: usize,
     mut allowed: watch::Receiver<usize>,
     started: watch::Sender<bool>,
 ) -> Result<JoinHandle<Result<()>>> {
-    let options: ClientOptions = cluster.client_options(writer, &format!("writer-{writer}"), Encoding::Json)?;
+    let options: ClientOptions = access.client_options(writer, &format!("writer-{writer}"), Encoding::Json)?;
     let team = TeamId::parse(TEAM)?;
     Ok(tokio::spawn(async move {
         // The receipts that come there are nothing to this writer.

@@ -56,8 +56,8 @@ fn events(team: &str) -> ListEventsRequest {
 
 async fn only_good_tokens_may_call(world: &mut World) -> Result<()> {
     let channel = |url| anyhow::Ok(Endpoint::from_shared(url)?.connect_lazy());
-    let mut history = HistoryServiceClient::new(channel(world.cluster.history.http_url())?);
-    let mut directory = DirectoryServiceClient::new(channel(world.cluster.directory.http_url())?);
+    let mut history = HistoryServiceClient::new(channel(world.deployment.history_url().to_owned())?);
+    let mut directory = DirectoryServiceClient::new(channel(world.deployment.directory_url().to_owned())?);
     refused("no token", history.list_messages(messages(TEAM)).await, ErrorCode::InvalidToken);
     refused("no token", history.list_events(events(TEAM)).await, ErrorCode::InvalidToken);
     let team = GetTeamRequest { team: TEAM.to_owned() };
@@ -98,8 +98,8 @@ async fn only_good_tokens_may_call(world: &mut World) -> Result<()> {
 
 async fn strangers_may_read_nothing(world: &mut World) -> Result<()> {
     let token = world.token(STRANGER)?;
-    let mut history = world.cluster.history_client(&token)?;
-    let mut directory = world.cluster.directory_client(&token)?;
+    let mut history = world.deployment.history_client(&token)?;
+    let mut directory = world.deployment.directory_client(&token)?;
     let mut answers = Vec::new();
     for team in [TEAM, UNKNOWN_TEAM] {
         let not_found = ErrorCode::NotFound;
@@ -127,7 +127,7 @@ async fn first_of<T>(outcome: Result<Response<tonic::Streaming<T>>, Status>) -> 
 
 async fn bad_reads_are_refused(world: &mut World) -> Result<()> {
     let token = world.token(MEMBER)?;
-    let mut history = world.cluster.history_client(&token)?;
+    let mut history = world.deployment.history_client(&token)?;
     for id in bad_ids().iter().map(String::as_str).chain([""]) {
         let what = format!("{id:?}");
         let message = GetMessageRequest { team: id.to_owned(), ..GetMessageRequest::default() };
@@ -149,7 +149,7 @@ async fn bad_reads_are_refused(world: &mut World) -> Result<()> {
     let key = SendKey { team: TEAM.to_owned(), sender: MEMBER.to_owned(), client_id: "say-1".to_owned() };
     let find = |keys: Vec<SendKey>| FindSendsRequest { keys };
     refused("a user's look-up of sends", history.find_sends(find(vec![key.clone()])).await, ErrorCode::Forbidden);
-    let mut service = world.cluster.history_client(SERVICE_TOKEN)?;
+    let mut service = world.deployment.history_client(SERVICE_TOKEN)?;
     refused("no keys", service.find_sends(find(Vec::new())).await, ErrorCode::InvalidArgument);
     refused("many keys", service.find_sends(find(vec![key.clone(); 1_001])).await, ErrorCode::InvalidArgument);
     for id in bad_ids() {
@@ -208,9 +208,9 @@ async fn out_of_bounds(history: &mut HistoryClient) -> Result<()> {
 
 async fn bad_changes_are_refused(world: &mut World) -> Result<()> {
     let (owner, member, stranger) = (world.token(OWNER)?, world.token(MEMBER)?, world.token(STRANGER)?);
-    let mut owner = world.cluster.directory_client(&owner)?;
-    let mut member = world.cluster.directory_client(&member)?;
-    let mut stranger = world.cluster.directory_client(&stranger)?;
+    let mut owner = world.deployment.directory_client(&owner)?;
+    let mut member = world.deployment.directory_client(&member)?;
+    let mut stranger = world.deployment.directory_client(&stranger)?;
     let before = team_state(&mut owner).await?;
 
     let add = AddMemberRequest {

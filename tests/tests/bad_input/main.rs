@@ -11,12 +11,16 @@ mod tokens;
 mod world;
 
 use anyhow::Result;
+use huddle_tests::Backend;
 
 use world::World;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_bad_input_has_its_own_answer_and_nothing_is_lost() -> Result<()> {
-    let mut world = Box::pin(World::start()).await?;
+huddle_tests::on_both_backends! {
+    every_bad_input_has_its_own_answer_and_nothing_is_lost,
+}
+
+async fn every_bad_input_has_its_own_answer_and_nothing_is_lost(backend: Backend) -> Result<()> {
+    let mut world = Box::pin(World::start(backend)).await?;
     Box::pin(frames::undecodable_frames_are_answered(&mut world)).await?;
     Box::pin(frames::broken_websocket_frames_end_the_connection(&mut world)).await?;
     Box::pin(frames::pings_are_answered_with_their_payload(&mut world)).await?;

@@ -38,7 +38,7 @@ pub(crate) async fn subscriptions_are_held_to_their_rules(world: &mut World) -> 
     let unsubscribe = |team: &str| json!({"unsubscribe": {"team": team}});
     let teams: Vec<String> = (0..SUBSCRIPTIONS_MAX).map(|index| format!("one-of-many-{index}")).collect();
     for team in &teams {
-        world.cluster.create_team(team, &[OWNER, MEMBER]).await?;
+        world.deployment.create_team(team, &[OWNER, MEMBER]).await?;
     }
 
     let reply = socket.request(unsubscribe(TEAM)).await?;
@@ -82,7 +82,7 @@ pub(crate) async fn cursors_from_the_future_are_refused(world: &mut World) -> Re
 pub(crate) async fn a_removed_member_receives_and_sends_nothing(world: &mut World) -> Result<()> {
     const LEAVER: &str = "leaver";
     const TEAM_OF_LEAVER: &str = "somebody-leaves";
-    world.cluster.create_team(TEAM_OF_LEAVER, &[OWNER, LEAVER]).await?;
+    world.deployment.create_team(TEAM_OF_LEAVER, &[OWNER, LEAVER]).await?;
     let send = |client_id: &str| json!({"send": {"team": TEAM_OF_LEAVER, "client_id": client_id, "body": format!("{MARK} {client_id}")}});
     let mut stayer = world.connect_as(OWNER).await?;
     let mut leaver = world.connect_as(LEAVER).await?;
@@ -91,7 +91,7 @@ pub(crate) async fn a_removed_member_receives_and_sends_nothing(world: &mut Worl
     expect(&mut leaver.request(json!({"subscribe": {"team": TEAM_OF_LEAVER, "after": "0"}})).await?, "subscribed")?;
     expect(&mut sender.request(send("while-a-member")).await?, "accepted")?;
 
-    let mut directory = world.cluster.directory_client(SERVICE_TOKEN)?;
+    let mut directory = world.deployment.directory_client(SERVICE_TOKEN)?;
     let removal =
         RemoveMemberRequest { team: TEAM_OF_LEAVER.to_owned(), user: LEAVER.to_owned(), client_id: String::new() };
     let removed_at = directory.remove_member(removal).await?.into_inner().seq;
@@ -126,22 +126,22 @@ pub(crate) async fn a_removed_member_receives_and_sends_nothing(world: &mut Worl
 }
 
 async fn stored_up_to(world: &mut World, team: &str, seq: u64) -> Result<Vec<u64>> {
-    world.cluster.wait_until_stored().await?;
-    let stored: Vec<u64> = world.cluster.stored_events(team).await?.iter().map(|event| event.seq).collect();
+    world.deployment.wait_until_stored().await?;
+    let stored: Vec<u64> = world.deployment.stored_events(team).await?.iter().map(|event| event.seq).collect();
     assert_eq!(stored.last(), Some(&seq), "{team}");
     Ok(stored)
 }
 
 pub(crate) async fn an_archived_team_answers_retries_only(world: &mut World) -> Result<()> {
     const ARCHIVED: &str = "to-be-archived";
-    world.cluster.create_team(ARCHIVED, &[OWNER, MEMBER]).await?;
+    world.deployment.create_team(ARCHIVED, &[OWNER, MEMBER]).await?;
     let send = |client_id: &str, body: &str| json!({"send": {"team": ARCHIVED, "client_id": client_id, "body": format!("{MARK} {body}")}});
     let mut socket = world.connect_as(MEMBER).await?;
     expect(&mut socket.request(json!({"subscribe": {"team": ARCHIVED}})).await?, "subscribed")?;
     let reply = socket.request(send("once", "in time")).await?;
     let seq = accepted_seq(&reply).with_context(|| format!("{reply}"))?;
     stored_up_to(world, ARCHIVED, seq).await?;
-    let mut directory = world.cluster.directory_client(SERVICE_TOKEN)?;
+    let mut directory = world.deployment.directory_client(SERVICE_TOKEN)?;
     let archive = ArchiveTeamRequest { team: ARCHIVED.to_owned(), client_id: String::new() };
     let archived_at = directory.archive_team(archive).await?.into_inner().seq;
     event_at(&mut socket, archived_at).await?;

@@ -137,7 +137,7 @@ pub(crate) async fn a_connection_keeps_its_user(world: &mut World) -> Result<()>
 
 pub(crate) async fn only_allowed_origins_and_known_subprotocols_are_let_in(world: &mut World) -> Result<()> {
     let url = world.url();
-    let own_origin = world.cluster.gateways[0].http_url();
+    let own_origin = world.deployment.http_url(0);
     for (origin, status) in [
         (ALLOWED_ORIGIN, 101),
         (own_origin.as_str(), 101),

@@ -1,4 +1,4 @@
-//! One cluster, one team with a member who listens all the time, and the books about what was accepted and refused.
+//! One deployment, one team with a member who listens all the time, and the books about what was accepted and refused.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use huddle_client::{Encoding, Followed, Follower};
 use huddle_domain::{Event, EventKind, Seq, TeamId};
 use huddle_tests::{
-    Cluster, ClusterOptions,
+    Backend, Deployment, DeploymentOptions,
     raw_ws::{Opening, RawWs, Received},
 };
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ const SECRET_BYTES_MIN: usize = 20;
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
-    pub(crate) cluster: Cluster,
+    pub(crate) deployment: Deployment,
     listener: Listener,
     /// What the gateway accepted in [`TEAM`]: position and body.
     accepted: BTreeMap<u64, String>,
@@ -48,7 +48,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(backend: Backend) -> Result<Self> {
         let settings = [
             ("gateway.hello_timeout", "2s".to_owned()),
             ("gateway.subscriptions_per_connection_max", SUBSCRIPTIONS_MAX.to_string()),
@@ -58,13 +58,16 @@ impl World {
             ("telemetry.filter", "debug".to_owned()),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value)).to_vec();
-        let options = ClusterOptions { gateways: 1, persistence: 1, settings, ..ClusterOptions::default() };
-        let cluster = Cluster::start(options).await?;
-        cluster.create_team(TEAM, &[OWNER, MEMBER, LISTENER]).await?;
-        let follower =
-            Follower::new(cluster.client_options(0, LISTENER, Encoding::Proto)?, TeamId::parse(TEAM)?, Some(Seq::ZERO));
+        let options = DeploymentOptions { gateways: 1, settings, ..DeploymentOptions::default() };
+        let deployment = Box::pin(Deployment::start(backend, options)).await?;
+        deployment.create_team(TEAM, &[OWNER, MEMBER, LISTENER]).await?;
+        let follower = Follower::new(
+            deployment.client_options(0, LISTENER, Encoding::Proto)?,
+            TeamId::parse(TEAM)?,
+            Some(Seq::ZERO),
+        );
         let mut world = Self {
-            cluster,
+            deployment,
             listener: Listener::start(follower),
             accepted: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -78,7 +81,7 @@ impl World {
 
     /// The gateway's WebSocket endpoint.
     pub(crate) fn url(&self) -> String {
-        self.cluster.gateways[0].ws_url()
+        self.deployment.ws_url(0)
     }
 
     /// A connection that has not said hello.
@@ -99,7 +102,7 @@ impl World {
     }
 
     pub(crate) fn token(&mut self, user: &str) -> Result<String> {
-        let token = self.cluster.token(user)?;
+        let token = self.deployment.token(user)?;
         self.secret(&token);
         Ok(token)
     }
@@ -149,13 +152,13 @@ impl World {
 
     /// How many connections the gateway has closed with the close code `code`.
     pub(crate) async fn closes(&self, code: &str) -> Result<f64> {
-        let metrics = self.cluster.gateways[0].metrics().await?;
+        let metrics = self.deployment.gateway_metrics(0).await?;
         Ok(metrics.series(&format!("huddle_gateway_closes_total{{code=\"CLOSE_CODE_{code}\"}}")).unwrap_or(0.0))
     }
 
     /// The most bytes that the gateway's process has had in memory so far.
     pub(crate) fn gateway_peak_memory_bytes(&mut self) -> Result<u64> {
-        let pid = self.cluster.gateways[0].process().pid();
+        let pid = self.deployment.gateway_pid(0);
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
@@ -173,13 +176,13 @@ impl World {
         let accepted: Vec<(u64, String)> = self.accepted.into_iter().collect();
         assert_eq!(messages, accepted, "what the listener received, and what was accepted");
 
-        self.cluster.wait_until_stored().await?;
-        let stored = self.cluster.stored_events(TEAM).await?;
+        self.deployment.wait_until_stored().await?;
+        let stored = self.deployment.stored_events(TEAM).await?;
         let stored: Vec<u64> = stored.iter().map(|event| event.seq).collect();
         let received: Vec<u64> = events.iter().map(|event| event.seq.get()).collect();
         assert_eq!(received, stored, "what the listener received, and what is stored");
 
-        let metrics = self.cluster.gateways[0].metrics().await?;
+        let metrics = self.deployment.gateway_metrics(0).await?;
         for (code, count) in &self.refused {
             #[expect(clippy::cast_precision_loss, reason = "a count of a few hundred")]
             let received = Some(*count as f64);
@@ -187,20 +190,16 @@ impl World {
             assert_eq!(counted, received, "refusals with {code}: counted by the gateway, and received");
         }
 
-        let logs = self.cluster.files().join("logs");
-        let nats = self.cluster.nats.node(0).process().log_path().to_owned();
-        let postgres = self.cluster.postgres.process().log_path().to_owned();
-        let files = fs::read_dir(&logs)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        ensure!(files.len() >= 4, "the logs of the services are not in {}", logs.display());
-        for file in files.iter().chain([&nats, &postgres]) {
-            search(file, &self.secrets)?;
+        for log in self.deployment.logs() {
+            search(&log, &self.secrets)?;
         }
-        self.cluster.finish().await
+        self.deployment.finish().await
     }
 }
 
 fn search(file: &Path, secrets: &BTreeSet<String>) -> Result<()> {
     let text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
+    ensure!(!text.is_empty(), "{} is empty", file.display());
     for secret in secrets {
         let line = text.lines().find(|line| line.contains(secret.as_str()));
         ensure!(line.is_none(), "{} holds {secret:?}: {line:?}", file.display());

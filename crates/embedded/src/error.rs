@@ -162,8 +162,10 @@ impl OpenError {
 
     pub(crate) fn of_sqlite(path: &Path, error: sqlx::Error) -> Self {
         let path = path.to_owned();
+        if is_full(&error) {
+            return Self::DiskFull { path };
+        }
         match primary_code(&error) {
-            Some(code::FULL) => Self::DiskFull { path },
             Some(code::READONLY | code::CANTOPEN) => Self::NotWritable { path, reason: told(&error) },
             Some(code::CORRUPT | code::NOTADB) => Self::Damaged { path, reason: told(&error) },
             _ => Self::Failed { path, source: error.into() },

@@ -34,6 +34,9 @@ const WAL_BYTES_KEPT: u32 = 32 * 1024 * 1024;
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// A file of up to this size, in bytes, is checked as a whole when it is opened: a fraction of a second.
 const CHECKED_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// What appends leave free on the disk, in bytes: once they are refused, what was accepted must still become stored, or it
+/// could not be read while the disk is full.
+const ROOM_LEFT_BYTES: u64 = 1024 * 1024;
 /// How long a statement waits for a lock of another process, such as a checkpoint.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read may wait for a connection.
@@ -57,6 +60,12 @@ impl WriterOptions {
         let mut connection = self.options.connect().await?;
         prepare_writer(&mut connection, false, self.max_bytes).await?;
         Ok(connection)
+    }
+
+    /// Whether the disk has room for more events. Where the system does not tell, SQLite will.
+    pub(crate) fn has_room(&self) -> bool {
+        let disk = rustix::fs::statvfs(self.options.get_filename());
+        disk.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) > ROOM_LEFT_BYTES)
     }
 }
 

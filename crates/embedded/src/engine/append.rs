@@ -23,20 +23,28 @@ pub(super) struct Appended {
     pub(super) events: Vec<Arc<Event>>,
 }
 
+/// What holds for a whole set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) partitions: Partitions,
+    pub(super) time: UnixMillis,
+    /// Whether the disk has room for new events. Those that are in the log already are told so all the same.
+    pub(super) has_room: bool,
+}
+
 /// Appends `events` within the open transaction. An error means that the transaction as a whole is lost.
 pub(super) async fn append(
     transaction: &mut SqliteConnection,
-    partitions: Partitions,
+    terms: Terms,
     positions: &mut Positions,
     events: &[(NewEvent, Condition)],
-    time: UnixMillis,
 ) -> Result<Appended, sqlx::Error> {
     let known = Known::look_up(transaction, events).await?;
     let mut tried = positions.clone();
     let mut savepoint = transaction.begin().await?;
-    let mut draft = Draft { partitions, positions: &mut tried, known, time };
+    let mut draft = Draft { terms, positions: &mut tried, known };
     let appended = draft.judge(events);
-    match insert(&mut savepoint, partitions, &appended.events).await {
+    match insert(&mut savepoint, terms.partitions, &appended.events).await {
         Ok(()) => {
             savepoint.commit().await?;
             *positions = tried;
@@ -44,7 +52,7 @@ pub(super) async fn append(
         }
         Err(error) if store::is_refusal(&error) => {
             savepoint.rollback().await?;
-            one_by_one(transaction, partitions, positions, events, time).await
+            one_by_one(transaction, terms, positions, events).await
         }
         Err(error) => Err(error),
     }
@@ -53,10 +61,9 @@ pub(super) async fn append(
 /// Finds those whom the file refuses for their content; the others are appended. Never on the usual way.
 async fn one_by_one(
     transaction: &mut SqliteConnection,
-    partitions: Partitions,
+    terms: Terms,
     positions: &mut Positions,
     events: &[(NewEvent, Condition)],
-    time: UnixMillis,
 ) -> Result<Appended, sqlx::Error> {
     let mut all = Appended { outcomes: Vec::with_capacity(events.len()), events: Vec::new() };
     for event in events {
@@ -64,8 +71,8 @@ async fn one_by_one(
         let known = Known::look_up(transaction, one).await?;
         let mut tried = positions.clone();
         let mut savepoint = transaction.begin().await?;
-        let appended = Draft { partitions, positions: &mut tried, known, time }.judge(one);
-        match insert(&mut savepoint, partitions, &appended.events).await {
+        let appended = Draft { terms, positions: &mut tried, known }.judge(one);
+        match insert(&mut savepoint, terms.partitions, &appended.events).await {
             Ok(()) => {
                 savepoint.commit().await?;
                 *positions = tried;
@@ -140,10 +147,9 @@ async fn last_seqs(
 
 /// The judgement of a set, event by event in its order.
 struct Draft<'a> {
-    partitions: Partitions,
+    terms: Terms,
     positions: &'a mut Positions,
     known: Known,
-    time: UnixMillis,
 }
 
 impl Draft<'_> {
@@ -164,7 +170,7 @@ impl Draft<'_> {
                 Err(PublishError::Conflict { seq: first.seq })
             };
         }
-        let partition = self.partitions.of(&new.team);
+        let partition = self.terms.partitions.of(&new.team);
         let Some(end) = self.positions.end(partition) else {
             return Err(PublishError::Unavailable { source: LogError::Missing { partition }.into() });
         };
@@ -172,9 +178,12 @@ impl Draft<'_> {
         if condition == Condition::FirstOfTeam && !prev_seq.is_zero() {
             return Err(PublishError::NotFirst);
         }
+        if !self.terms.has_room {
+            return Err(PublishError::Full);
+        }
         let seq = end.next();
         self.positions.set(partition, seq);
-        let event = new.clone().at(seq, prev_seq, self.time);
+        let event = new.clone().at(seq, prev_seq, self.terms.time);
         self.known.last_seqs.insert(new.team.clone(), seq);
         self.known.sends.insert(new.key(), event.clone());
         appended.push(Arc::new(event));

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    append::{Appended, append},
+    append::{Appended, Terms, append},
     positions::Positions,
     task::{Answer, run},
     work::{Append, Task, Trouble, Work},
@@ -133,7 +133,8 @@ impl Writer {
             Appended { outcomes: Vec::new(), events: Vec::new() }
         } else {
             let time = UnixMillis::from(SystemTime::now());
-            append(&mut transaction, self.partitions, &mut positions, events, time).await?
+            let terms = Terms { partitions: self.partitions, time, has_room: self.options.has_room() };
+            append(&mut transaction, terms, &mut positions, events).await?
         };
         transaction.commit().await?;
         Ok(Done { positions, appended })

@@ -65,7 +65,8 @@ impl Report {
     fn bad(&self) -> String {
         let findings = self.json["findings"].as_array().into_iter().flatten();
         let bad = findings.filter(|finding| finding["severity"] != "ok");
-        bad.map(|finding| format!("\n{} {} {}", finding["id"], finding["subject"], finding["found"])).collect()
+        let lines = bad.map(|finding| format!("{} {} {}", finding["id"], finding["subject"], finding["found"]));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Asserts that exactly `ids` are not ok, that the exit code follows, and that each says what to do.

@@ -44,7 +44,7 @@ pub(crate) async fn readiness(id: Id, service: &str, setting: &str, address: Soc
         Err(reason) => {
             let found = format!("nothing answers at {address} (`{setting}`): {reason}");
             let remedy = format!(
-                "start {service}, or set `{setting}` to where it answers; when it runs on another machine, run `huddle \
+                "start `{service}`, or set `{setting}` to where it answers; when it runs on another machine, run `huddle \
                  doctor` there too"
             );
             return Finding::warning(Id::AdminUnreachable, found, remedy).about(service).into();
@@ -52,7 +52,7 @@ pub(crate) async fn readiness(id: Id, service: &str, setting: &str, address: Soc
     };
     let Ok(readiness) = serde_json::from_str::<Readiness>(body(&answer)) else {
         let found = format!("what answers at {address} (`{setting}`) is not Huddle");
-        let remedy = format!("set `{setting}` to the address of {service}");
+        let remedy = format!("set `{setting}` to the address of `{service}`");
         return Finding::warning(Id::AdminUnreachable, found, remedy).about(service).into();
     };
     if readiness.ready {
@@ -63,7 +63,7 @@ pub(crate) async fn readiness(id: Id, service: &str, setting: &str, address: Soc
         format!("{}: {reason}", component.name)
     });
     let reasons = reasons.collect::<Vec<_>>().join("; ");
-    let remedy = format!("mend what is named, other findings say how; the log of {service} says more");
+    let remedy = format!("mend what is named, other findings say how; the log of `{service}` says more");
     Finding::problem(Id::NotReady, format!("not ready: {reasons}"), remedy).about(service).into()
 }
 

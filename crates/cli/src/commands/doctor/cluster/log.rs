@@ -19,7 +19,8 @@ const FULL_PERCENT: u64 = 97;
 /// How the errors of the log begin; the finding says it already.
 const PREFIX: &str = "the log is not fit for use: ";
 
-pub(super) async fn servers(nats: &Nats) -> Outcome {
+/// `configured` are the servers of the configuration, with their passwords.
+pub(super) async fn servers(configured: &[String], nats: &Nats) -> Outcome {
     let Some(answer) = nats.answer().await else { return broken_off() };
     let inspection = match &*answer {
         Ok(inspection) => inspection,
@@ -28,7 +29,10 @@ pub(super) async fn servers(nats: &Nats) -> Outcome {
         }
         Err(error) => {
             let remedy = "start nats-server, and check that `log.servers` names it and no firewall is in between";
-            return Finding::problem(Id::NatsUnreachable, chain(error), remedy).into();
+            // The address after the credentials.
+            let addresses: Vec<&str> =
+                configured.iter().map(|server| server.rsplit_once('@').map_or(&**server, |(_, host)| host)).collect();
+            return Finding::problem(Id::NatsUnreachable, chain(error), remedy).about(addresses.join(", ")).into();
         }
     };
     let mut answering = Vec::new();

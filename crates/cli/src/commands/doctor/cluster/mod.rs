@@ -52,7 +52,11 @@ pub(crate) fn checks(config: &Config, sources: &ConfigArgs) -> Vec<Check> {
     }
     let mut checks = vec![configuration(sources), secrets(&config, sources), addresses(&config), disk(sources)];
     checks.extend([
-        ask!(nats, Nats, log::servers),
+        Check::new(Id::Nats, {
+            let (config, nats) = (Arc::clone(&config), nats.clone());
+            async move { log::servers(&config.log.servers, &nats).await }
+        })
+        .with_time(BACKEND_MAX),
         ask!(nats, NatsSync, log::sync),
         ask!(nats, Log, log::partitions),
         ask!(nats, LogSize, log::size),

@@ -239,6 +239,8 @@ pub(super) async fn integrity(instance: &Instance, time_max: Duration, progress:
 fn stage_text(stage: IntegrityStage) -> String {
     match stage {
         IntegrityStage::Pages { checked, all } => format!("the structure of the file, {} %", percent(checked, all)),
-        IntegrityStage::Rows => "the structure is well, rows and indexes are being compared".to_owned(),
+        IntegrityStage::Rows { checked, all } => {
+            format!("the structure is well; rows and their indexes, {} %", percent(checked, all))
+        }
     }
 }

@@ -18,7 +18,6 @@ pub struct Embedded {
     pub(crate) engine: Arc<Engine>,
     pub(crate) feeds: Feeds,
     pub(crate) claims: Claims,
-    _lock: Lock,
 }
 
 /// The store in the file, for reading only, beside a process that may be writing it.
@@ -41,9 +40,9 @@ impl Embedded {
         let positions = Positions::read(&mut connection, file.partitions).await;
         let positions = positions.map_err(|error| OpenError::of_sqlite(&file.path, error))?;
         let feeds = Feeds::new(file.partitions, &positions);
-        let writer = Writer::new(connection, options, file.partitions, positions, feeds.clone());
+        let writer = Writer::new(connection, options, file.partitions, positions, feeds.clone(), lock);
         let engine = Arc::new(Engine::start(writer));
-        Ok(Arc::new(Self { file, engine, feeds, claims: Claims::default(), _lock: lock }))
+        Ok(Arc::new(Self { file, engine, feeds, claims: Claims::default() }))
     }
 
     /// Opens the store in the file for reading, whether or not another process has the directory.

@@ -14,7 +14,7 @@ use super::{
     task::{Answer, run},
     work::{Append, Task, Trouble, Work},
 };
-use crate::{error, feeds::Feeds, file::WriterOptions};
+use crate::{error, feeds::Feeds, file::WriterOptions, lock::Lock};
 
 /// Requests that one transaction serves at most.
 const REQUESTS_PER_TRANSACTION_MAX: usize = 512;
@@ -27,6 +27,8 @@ pub(crate) struct Writer {
     partitions: Partitions,
     positions: Positions,
     feeds: Feeds,
+    // After the connection: nobody else may write before this one has ended.
+    _lock: Lock,
 }
 
 /// What a transaction has done, to be told once it is committed.
@@ -42,8 +44,9 @@ impl Writer {
         partitions: Partitions,
         positions: Positions,
         feeds: Feeds,
+        lock: Lock,
     ) -> Self {
-        Self { connection, options, partitions, positions, feeds }
+        Self { connection, options, partitions, positions, feeds, _lock: lock }
     }
 
     /// Serves requests until `closing`, and then what is queued; or until the file cannot be written any longer, which it

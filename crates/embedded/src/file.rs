@@ -34,8 +34,8 @@ const WAL_BYTES_KEPT: u32 = 32 * 1024 * 1024;
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// A file of up to this size, in bytes, is checked as a whole when it is opened: a fraction of a second.
 const CHECKED_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// What appends leave free on the disk, in bytes: once they are refused, what was accepted must still become stored, or it
-/// could not be read while the disk is full.
+/// What appends leave free on the disk, in bytes, beside room for the write-ahead log to be moved into the file: once they
+/// are refused, what was accepted must still become stored, or it could not be read while the disk is full.
 const ROOM_LEFT_BYTES: u64 = 1024 * 1024;
 /// How long a statement waits for a lock of another process, such as a checkpoint.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,8 +64,12 @@ impl WriterOptions {
 
     /// Whether the disk has room for more events. Where the system does not tell, SQLite will.
     pub(crate) fn has_room(&self) -> bool {
-        let disk = rustix::fs::statvfs(self.options.get_filename());
-        disk.map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) > ROOM_LEFT_BYTES)
+        let path = self.options.get_filename();
+        let Ok(disk) = rustix::fs::statvfs(path) else { return true };
+        let mut ahead = path.as_os_str().to_owned();
+        ahead.push("-wal");
+        let ahead_bytes = fs::metadata(ahead).map_or(0, |ahead| ahead.len());
+        disk.f_bavail.saturating_mul(disk.f_frsize) > ahead_bytes.saturating_add(ROOM_LEFT_BYTES)
     }
 }
 

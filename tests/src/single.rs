@@ -2,15 +2,17 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs::{self, File},
+    io::Write as _,
     ops::Deref,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -31,6 +33,9 @@ pub struct SingleOptions {
     pub partitions: u16,
     /// Further settings, such as `("gateway.drain", "1s")`.
     pub settings: Vec<(String, String)>,
+    /// Whether its page signs people in as members of the demo team, as it does where nobody has set a secret. The tests'
+    /// own one is then where `huddle up` keeps what it makes by itself. Only without a `wrapper`.
+    pub signs_in: bool,
     /// Its data directory; a new one, which goes with it, unless said otherwise.
     pub data_dir: Option<PathBuf>,
     /// A command that becomes the process, such as `nsenter`; looks into the file go through it as well. None if empty.
@@ -39,7 +44,7 @@ pub struct SingleOptions {
 
 impl Default for SingleOptions {
     fn default() -> Self {
-        Self { partitions: 1, settings: Vec::new(), data_dir: None, wrapper: Vec::new() }
+        Self { partitions: 1, settings: Vec::new(), signs_in: false, data_dir: None, wrapper: Vec::new() }
     }
 }
 
@@ -163,14 +168,25 @@ fn data_dir(files: &Path, options: &SingleOptions) -> PathBuf {
 fn service_options(files: &Path, options: &SingleOptions) -> Result<ServiceOptions> {
     let config = files.join("huddle.toml");
     let partitions = options.partitions;
+    let secret = if options.signs_in { String::new() } else { format!("secret = {SECRET:?}\n") };
     let text = format!(
-        "[auth]\nsecret = {SECRET:?}\nservice_token = {SERVICE_TOKEN:?}\n\
+        "[auth]\n{secret}service_token = {SERVICE_TOKEN:?}\n\
          [embedded]\npartitions = {partitions}\n\
          [gateway]\ndrain = \"500ms\"\n"
     );
+    if options.signs_in {
+        keep_secret(&data_dir(files, options))?;
+    }
     fs::write(&config, text).context("cannot write the configuration")?;
     let SingleOptions { settings, wrapper, .. } = options.clone();
     let arguments: Vec<OsString> = vec!["--json".into(), "--data-dir".into(), data_dir(files, options).into()];
     let options = ServiceOptions::new(Role::Up, 0, config, files.join("logs"));
     Ok(ServiceOptions { settings, arguments, wrapper, ..options })
+}
+
+/// Leaves the tests' secret in a new data directory, as a first start does with its own.
+fn keep_secret(data_dir: &Path) -> Result<()> {
+    fs::create_dir_all(data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(data_dir.join("secrets.json"))?;
+    write!(file, "{}", json!({ "user_secret": SECRET })).context("cannot write the secret")
 }

@@ -46,7 +46,7 @@ const MARKUP: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_miss_nothing_and_see_nothing_twice_when_the_server_dies_under_them() -> Result<()> {
-    let mut single = Box::pin(Single::start(SingleOptions::default())).await?;
+    let mut single = Box::pin(Single::start(SingleOptions { signs_in: true, ..SingleOptions::default() })).await?;
     let mut browser = Browser::start(single.files())?;
     let url = single.http_url(0);
     for who in PEOPLE {
@@ -188,7 +188,7 @@ fn assert_same(rows: &[Row], stored: &[Message], who: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_lost_on_the_way_is_noticed_and_one_that_comes_twice_is_shown_once() -> Result<()> {
-    let single = Box::pin(Single::start(SingleOptions::default())).await?;
+    let single = Box::pin(Single::start(SingleOptions { signs_in: true, ..SingleOptions::default() })).await?;
     let mut browser = Browser::start(single.files())?;
     let url = single.http_url(0);
     let open = json!({"do": "open", "who": "alice", "url": url, "member": "alice", "lossy": true});
@@ -215,7 +215,8 @@ async fn an_event_that_is_lost_on_the_way_is_noticed_and_one_that_comes_twice_is
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_ends_is_renewed_or_asked_for_and_is_left_nowhere() -> Result<()> {
     let settings = vec![("auth.leeway".to_owned(), "0s".to_owned())];
-    let single = Box::pin(Single::start(SingleOptions { settings, ..SingleOptions::default() })).await?;
+    let single =
+        Box::pin(Single::start(SingleOptions { settings, signs_in: true, ..SingleOptions::default() })).await?;
     let mut browser = Browser::start(single.files())?;
     let url = single.http_url(0);
     let options = VerifierOptions { secret: Some(SECRET.to_owned()), ..VerifierOptions::default() };
@@ -258,7 +259,7 @@ async fn a_token_that_ends_is_renewed_or_asked_for_and_is_left_nowhere() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_is_pictured_as_it_is() -> Result<()> {
-    let single = Box::pin(Single::start(SingleOptions::default())).await?;
+    let single = Box::pin(Single::start(SingleOptions { signs_in: true, ..SingleOptions::default() })).await?;
     let mut browser = Browser::start(single.files())?;
     let url = single.http_url(0);
     for who in PEOPLE {

@@ -29,13 +29,14 @@ use tokio::{task::JoinHandle, time::timeout};
 const TEAM: &str = "team";
 /// The longest body that there is, in characters and bytes.
 const BODY_BYTES: usize = 4_000;
-/// Some more than the disk is large.
+/// Some more than there is room for.
 const EXCESS: f64 = 1.2;
 const MEBIBYTE: u64 = 1024 * 1024;
-/// Before the write-ahead log is moved into the file for the first time, and after it has been a few times.
-const DISKS_MEBIBYTES: [u64; 2] = [6, 20];
-/// With room for everything.
-const LARGE_DISK_MEBIBYTES: u64 = 128;
+/// Room for everything.
+const DISK_MEBIBYTES: u64 = 128;
+/// What others leave of it: too little for the write-ahead log to be moved into the file even once, and enough for that to
+/// happen a few times.
+const LEFT_MEBIBYTES: [u64; 2] = [6, 20];
 /// Refusals of each way to send before there is room.
 const REFUSALS: usize = 20;
 /// From the moment at which there is room.
@@ -45,8 +46,9 @@ const EXIT_FAILURE: i32 = 1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_sends_loses_nothing_and_sends_go_on_by_themselves_when_there_is_room() -> Result<()> {
-    for mebibytes in DISKS_MEBIBYTES {
-        let disk = Disk::mount(mebibytes).await?;
+    for mebibytes in LEFT_MEBIBYTES {
+        let disk = Disk::mount().await?;
+        disk.leave(mebibytes).await?;
         let mut single = Box::pin(Single::start(disk.options())).await?;
         Box::pin(fill_and_make_room(&disk, &mut single, mebibytes))
             .await
@@ -78,9 +80,9 @@ async fn fill_and_make_room(disk: &Disk, single: &mut Single, mebibytes: u64) ->
     let health = http::get(&format!("{}/healthz", single.service.admin_url()), None).await?;
     assert_eq!(health.status, 200, "{}", health.body);
     let readiness = http::get(&format!("{}/readyz", single.service.admin_url()), None).await?;
-    println!("while the disk of {mebibytes} MiB is full, readiness is {}: {}", readiness.status, readiness.body);
+    println!("while {mebibytes} MiB are full, readiness is {}: {}", readiness.status, readiness.body);
 
-    disk.resize(LARGE_DISK_MEBIBYTES).await?;
+    disk.make_room().await?;
     let begin = Instant::now();
     let again = until("what was refused is taken", RECOVERY_MAX, async || {
         let answer = post(single, "prober", refused.posts[0].as_str()).await?;
@@ -119,7 +121,7 @@ async fn fill_and_make_room(disk: &Disk, single: &mut Single, mebibytes: u64) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_on_a_full_disk_says_what_to_do_and_the_data_is_there_when_there_is_room() -> Result<()> {
-    let disk = Disk::mount(LARGE_DISK_MEBIBYTES).await?;
+    let disk = Disk::mount().await?;
     disk.fill().await?;
     let mut single = Single::spawn(&disk.options())?;
     assert_start_fails(&mut single).await.context("a first start")?;
@@ -286,14 +288,14 @@ struct Disk {
 }
 
 impl Disk {
-    async fn mount(mebibytes: u64) -> Result<Self> {
+    async fn mount() -> Result<Self> {
         let files = tempfile::Builder::new().prefix("huddle-disk-").tempdir()?;
         let directory = files.path().join("disk");
         std::fs::create_dir(&directory)?;
         let mut command = Command::new("unshare");
         // The process that holds the namespace; others enter it.
         let script = "mount -t tmpfs -o \"size=$2m\" huddle-test \"$1\" && echo mounted && exec sleep infinity";
-        command.args(["-Urm", "sh", "-c", script, "sh"]).arg(&directory).arg(mebibytes.to_string());
+        command.args(["-Urm", "sh", "-c", script, "sh"]).arg(&directory).arg(DISK_MEBIBYTES.to_string());
         let mut holder = Process::spawn("disk", command, &files.path().join("holder.log"))?;
         holder.wait_for_output("mounted", PATIENCE).await.context(
             "this test makes a full disk in a user namespace, and `unshare -Urm` with a mount of tmpfs must work here: it \
@@ -317,18 +319,20 @@ impl Disk {
         ["nsenter", &target, "--user", "--mount", "--preserve-credentials"].map(OsString::from).to_vec()
     }
 
-    async fn resize(&self, mebibytes: u64) -> Result<()> {
-        self.run("mount -o remount,size=\"$2m\" \"$1\"", &mebibytes.to_string()).await.map(drop)
+    /// Takes all the room but this.
+    async fn leave(&self, mebibytes: u64) -> Result<()> {
+        let others = format!("{}MiB", DISK_MEBIBYTES - mebibytes);
+        self.run("fallocate --length \"$2\" \"$1/others\"", &others).await.map(drop)
     }
 
     /// Takes all the room that is left.
     async fn fill(&self) -> Result<()> {
         // It ends with failure: the disk is full.
-        self.run("cat /dev/zero > \"$1/ballast\" 2> /dev/null; test -s \"$1/ballast\"", "").await.map(drop)
+        self.run("cat /dev/zero > \"$1/others\" 2> /dev/null; test -s \"$1/others\"", "").await.map(drop)
     }
 
     async fn make_room(&self) -> Result<()> {
-        self.run("rm \"$1/ballast\"", "").await.map(drop)
+        self.run("rm \"$1/others\"", "").await.map(drop)
     }
 
     /// Of the file, beside which nothing holds data after an orderly end.

@@ -168,9 +168,10 @@ impl Installation {
             password.reveal()
         )?;
         drop(file);
-        let data = directory.join("data");
-        fs::create_dir(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        self.account.give(&data)?;
+        for part in ["data", "tmp"].map(|name| directory.join(name)) {
+            fs::create_dir(&part).with_context(|| format!("cannot make {}", part.display()))?;
+            self.account.give(&part)?;
+        }
         let mut server = self.command(directory);
         let said = File::create(&log)?;
         server.arg("--bootstrap").stdin(File::open(&script)?).stdout(said.try_clone()?).stderr(said);
@@ -200,6 +201,8 @@ impl Installation {
         let option = |name: &str, path: &Path| format!("--{name}={}", path.display());
         command.arg("--no-defaults");
         command.arg(option("datadir", &directory.join("data")));
+        // A server that starts removes the temporary tables of all others in the same directory.
+        command.arg(option("tmpdir", &directory.join("tmp")));
         command.arg(option("lc-messages-dir", &self.share));
         command.arg(option("character-sets-dir", &self.share.join("charsets")));
         command.args(OPTIONS).env("LD_LIBRARY_PATH", &self.libraries);

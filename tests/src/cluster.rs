@@ -87,9 +87,9 @@ impl Cluster {
         };
         let (nats, postgres) =
             tokio::try_join!(Nats::start(&tools, nats_options), Postgres::start(&tools, PostgresOptions::for_tests()))?;
-        let database = Database::create(&tools, &postgres, "huddle").await?;
+        let url = postgres.create_database("huddle").await?;
         let config = files.path().join("huddle.toml");
-        fs::write(&config, configuration(&options, &nats, &database)).context("cannot write the configuration")?;
+        fs::write(&config, configuration(&options, &nats, &url)).context("cannot write the configuration")?;
         let logs = files.path().join("logs");
         let start = |role: Role, index: usize, settings: &[(&str, String)]| {
             let own = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
@@ -109,6 +109,7 @@ impl Cluster {
         let upstream = [("gateway.history_url", history.http_url()), ("gateway.directory_url", directory.http_url())];
         let gateways = try_join_all((0..options.gateways).map(|index| start(Role::Gateway, index, &upstream))).await?;
 
+        let database = Database::at_url(&tools, url)?;
         let access = Access::new(&gateways, history.http_url(), directory.http_url(), database, files.path())?;
         Ok(Self {
             gateways,
@@ -260,15 +261,14 @@ impl Drop for Cluster {
     }
 }
 
-fn configuration(options: &ClusterOptions, nats: &Nats, database: &Database) -> String {
+fn configuration(options: &ClusterOptions, nats: &Nats, postgres_url: &str) -> String {
     let ClusterOptions { partitions, nats_nodes, .. } = options;
     format!(
         "[auth]\nsecret = {SECRET:?}\nservice_token = {SERVICE_TOKEN:?}\n\
          [log]\nservers = {:?}\npartitions = {partitions}\nreplicas = {nats_nodes}\nmax_bytes = 268435456\n\
-         [store]\nurl = {:?}\n\
+         [store]\nurl = {postgres_url:?}\n\
          [gateway]\ndrain = \"500ms\"\n",
-        nats.urls(),
-        database.url()
+        nats.urls()
     )
 }
 

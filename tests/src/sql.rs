@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use huddle_devstack::{Postgres, Tools};
+use huddle_devstack::Tools;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
@@ -28,9 +28,9 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// The new database `name` in `postgres`.
-    pub(crate) async fn create(tools: &Tools, postgres: &Postgres, name: &str) -> Result<Self> {
-        Ok(Self::Postgres { psql: tools.postgres_bin()?.join("psql"), url: postgres.create_database(name).await? })
+    /// The database at `url`.
+    pub(crate) fn at_url(tools: &Tools, url: String) -> Result<Self> {
+        Ok(Self::Postgres { psql: tools.postgres_bin()?.join("psql"), url })
     }
 
     /// The file in the data directory `directory`, looked into through the command `wrapper`, if it is not empty.
@@ -38,14 +38,6 @@ impl Database {
         let python = Tools::locate()?.python()?.into_os_string();
         let python = wrapper.iter().cloned().chain([python]).collect();
         Ok(Self::File { python, path: directory.join("huddle.db") })
-    }
-
-    /// Where Postgres is; empty for a file.
-    pub(crate) fn url(&self) -> &str {
-        match self {
-            Self::Postgres { url, .. } => url,
-            Self::File { .. } => "",
-        }
     }
 
     /// What tells rows of `events` that are stored from those that are in the log only.

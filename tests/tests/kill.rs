@@ -73,7 +73,7 @@ async fn nothing_accepted_is_lost_or_doubled_by_twenty_kills_and_the_file_always
     let senders: Vec<_> = senders.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     let (begin, mut early_kills, mut restarts_took) = (Instant::now(), 0, Duration::ZERO);
     for kill in 0..kills {
-        let part = rng.random_range(0..sends / (kills + 1));
+        let part = rng.random_range(0..(sends / (kills + 1)).max(1));
         let moment = sends * kill / kills + part;
         let reached = async || Ok((accepted.load(Ordering::Relaxed) >= moment).then_some(()));
         until("sends go on", PATIENCE, reached).await.with_context(|| format!("before kill {kill} at {moment}"))?;

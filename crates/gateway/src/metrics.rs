@@ -17,6 +17,7 @@ pub(crate) struct GatewayMetrics {
     pub(crate) events_relayed: Counter,
     pub(crate) deliveries: Counter,
     pub(crate) sends_accepted: Counter,
+    pub(crate) sends_refused_log_full: Counter,
     pub(crate) gaps_filled: Counter,
     pub(crate) feeds_broken: Counter,
     pub(crate) prior_send_lookups_skipped: Counter,
@@ -42,6 +43,11 @@ impl GatewayMetrics {
         registry.register("events_relayed", "Events taken from the log, once each", metrics.events_relayed.clone());
         registry.register("deliveries", "Events put into connections' outboxes", metrics.deliveries.clone());
         registry.register("sends_accepted", "Messages accepted by the log", metrics.sends_accepted.clone());
+        registry.register(
+            "sends_refused_log_full",
+            "Messages refused because the log is full",
+            metrics.sends_refused_log_full.clone(),
+        );
         registry.register("gaps_filled", "Gaps in live feeds filled from history", metrics.gaps_filled.clone());
         registry.register("feeds_broken", "Live feeds given up", metrics.feeds_broken.clone());
         registry.register(

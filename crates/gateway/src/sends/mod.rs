@@ -2,7 +2,10 @@
 
 mod prior;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use huddle_domain::{Body, ClientId, EventKind, NewEvent, Seq, TeamId, UserId};
 use huddle_log::{Condition, Log, Pending, PublishError, Published};
@@ -11,6 +14,9 @@ use uuid::Uuid;
 
 use crate::{memberships::Memberships, metrics::GatewayMetrics, upstream::Membership};
 pub(crate) use prior::PriorSends;
+
+/// How often it is told that the log is full: senders retry, and the log of the process may be on the same disk.
+const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// A message that a user wants to send.
 #[derive(Debug)]
@@ -51,6 +57,8 @@ pub(crate) struct Sends {
     memberships: Arc<Memberships>,
     prior: PriorSends,
     metrics: GatewayMetrics,
+    // Held for a comparison; a full log is rare.
+    full_told: Mutex<Option<Instant>>,
 }
 
 impl Sends {
@@ -60,7 +68,7 @@ impl Sends {
         prior: PriorSends,
         metrics: GatewayMetrics,
     ) -> Self {
-        Self { log, memberships, prior, metrics }
+        Self { log, memberships, prior, metrics, full_told: Mutex::default() }
     }
 
     /// Starts `sends` of `user`, one result each. Those of one team get their positions in this order; a caller that
@@ -112,7 +120,9 @@ impl Sends {
             None if membership.team_archived => {
                 return Err(Refusal::new(ErrorCode::TeamArchived, "the team is archived and takes no messages"));
             }
-            None => Outcome::Pending(self.log.publish(event, Condition::None).await.map_err(refusal)?),
+            None => {
+                Outcome::Pending(self.log.publish(event, Condition::None).await.map_err(|error| self.refusal(error))?)
+            }
         };
         Ok(Started { team, client_id, outcome })
     }
@@ -122,10 +132,24 @@ impl Sends {
         let Started { team, client_id, outcome } = started;
         let published = match outcome {
             Outcome::Known(published) => published,
-            Outcome::Pending(pending) => pending.await.map_err(refusal)?,
+            Outcome::Pending(pending) => pending.await.map_err(|error| self.refusal(error))?,
         };
         self.metrics.sends_accepted.inc();
         Ok(Accepted { team, client_id, seq: published.seq, duplicate: published.duplicate })
+    }
+}
+
+impl Sends {
+    fn refusal(&self, error: PublishError) -> Refusal {
+        if matches!(error, PublishError::Full) {
+            self.metrics.sends_refused_log_full.inc();
+            let mut told = self.full_told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.is_none_or(|told| told.elapsed() >= FULL_TOLD_EVERY) {
+                *told = Some(Instant::now());
+                tracing::error!("the log is full and refuses messages");
+            }
+        }
+        refusal(error)
     }
 }
 
@@ -142,10 +166,7 @@ fn conflict() -> Refusal {
 fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Conflict { .. } => conflict(),
-        PublishError::Full => {
-            tracing::error!("the log is full and refuses messages");
-            Refusal::new(ErrorCode::Unavailable, "the log is full; retry under the same client_id")
-        }
+        PublishError::Full => Refusal::new(ErrorCode::Unavailable, "the log is full; retry under the same client_id"),
         PublishError::Refused { reason } => {
             tracing::warn!(%reason, "the log refuses a message");
             Refusal::new(ErrorCode::TooLarge, "the message is too large")

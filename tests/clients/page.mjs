@@ -48,6 +48,9 @@ function fixTimes() {
   }
 }
 
+// How many events were lost, and came twice, on all lossy pages.
+const meddled = { lost: 0, twice: 0 };
+
 // Loses each live event whose text begins with "lost" the first time that it comes, and repeats those with "twice".
 function lose(socket) {
   const server = socket.connectToServer(), lost = new Set();
@@ -56,9 +59,15 @@ function lose(socket) {
     const { event, subscribed, caught_up } = JSON.parse(message), body = event?.posted?.body ?? "";
     // What is lost before `caught_up` cannot be noticed: that says where the cursor is.
     isLive = Boolean(caught_up) || (isLive && !subscribed);
-    if (isLive && body.startsWith("lost") && !lost.has(event.seq)) return void lost.add(event.seq);
+    if (isLive && body.startsWith("lost") && !lost.has(event.seq)) {
+      meddled.lost += 1;
+      return void lost.add(event.seq);
+    }
     socket.send(message);
-    if (body.startsWith("twice")) socket.send(message);
+    if (body.startsWith("twice")) {
+      meddled.twice += 1;
+      socket.send(message);
+    }
   });
 }
 
@@ -123,6 +132,10 @@ const commands = {
 
   async said({ person }) {
     await person.said;
+  },
+
+  async meddled() {
+    return meddled;
   },
 
   async until_connection({ page, state }) {

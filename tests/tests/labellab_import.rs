@@ -53,10 +53,10 @@ async fn labellabs_chat_goes_on_in_huddle_with_ids_times_senders_and_roles_as_th
 
     // Killed somewhere, done again, and once more than needed.
     let mut killed = import("killed")?;
-    killed.wait_for_output("\"labellab\"", IMPORT_TIMEOUT).await?;
-    // It may have come to its end by now.
-    let _ = killed.kill9();
+    killed.wait_for_output("\"step\":\"imported\",\"team\"", IMPORT_TIMEOUT).await?;
+    killed.kill9()?;
     let (report, outcome) = finished(import("finished")?).await?;
+    assert!(outcome["present"].as_u64() > Some(0), "nothing was stored before the kill: {outcome}");
     let messages: usize = expected.teams.iter().map(|team| team.messages.len()).sum();
     let members: usize = expected.teams.iter().map(|team| team.members.len()).sum();
     assert_eq!([&report["messages"], &report["members"]], [messages, members]);

@@ -35,6 +35,16 @@ pub(crate) async fn bounded<T>(
     }
 }
 
+/// What `decode` makes of `rows`, of which `what` is the place.
+pub(crate) fn decoded<R, T>(
+    what: &str,
+    rows: &[R],
+    decode: impl Fn(&R) -> Result<T, sqlx::Error>,
+) -> Result<Vec<T>, SourceError> {
+    let rows: Result<Vec<T>, _> = rows.iter().map(decode).collect();
+    rows.map_err(|error| SourceError::Unreadable { what: what.to_owned(), source: error.into() })
+}
+
 /// Whether the columns of a database are LabelLab's. Says whether there is a table `project`.
 pub(crate) fn check_columns(place: &str, columns: &[(String, String)]) -> Result<bool, SourceError> {
     let columns: BTreeSet<(String, String)> =

@@ -11,7 +11,7 @@ use sqlx::{
 
 use crate::{
     OpenError,
-    database::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, bounded, check_columns},
+    database::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, bounded, check_columns, decoded},
     place::not_a_url,
     tables::{Key, MemberRow, MessageRow, PAGE_ROWS, People, ProjectRow, Tables, TeamRow, UserRow},
     time,
@@ -161,13 +161,4 @@ fn message(row: &MySqlRow) -> Result<MessageRow, sqlx::Error> {
         has_entity: row.try_get::<i64, _>(4)? != 0,
         time: time.and_then(|text| time::parse(&text)),
     })
-}
-
-fn decoded<T>(
-    what: &str,
-    rows: &[MySqlRow],
-    decode: impl Fn(&MySqlRow) -> Result<T, sqlx::Error>,
-) -> Result<Vec<T>, SourceError> {
-    let rows: Result<Vec<T>, _> = rows.iter().map(decode).collect();
-    rows.map_err(|error| SourceError::Unreadable { what: what.to_owned(), source: error.into() })
 }

@@ -13,8 +13,9 @@ use anyhow::{Context as _, Result, bail};
 use futures_util::future::try_join_all;
 use huddle_devstack::Signal;
 use huddle_tests::{
-    Cluster, ClusterOptions,
+    Cluster, ClusterOptions, http,
     raw_ws::{Opened, Opening, RawWs, Received},
+    until,
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
@@ -53,7 +54,9 @@ async fn a_gateway_that_ends_sends_its_clients_elsewhere_and_they_miss_nothing()
         sender.text(&send(&format!("s{index}")).to_string()).await?;
     }
     cluster.gateways[0].process().signal(Signal::Terminate)?;
-    cluster.gateways[0].wait_until_not_ready(DRAIN).await?;
+    let readiness = format!("{}/readyz", cluster.gateways[0].admin_url());
+    let ends = async || Ok((http::get(&readiness, None).await?.status == 503).then_some(()));
+    until("a gateway that ends is not ready", DRAIN, ends).await?;
     match RawWs::try_open(&ending, Opening::default()).await {
         Ok(Opened::Refused(answer)) => assert_eq!(answer.status, 503, "{}", answer.body),
         Ok(Opened::WebSocket(_)) => bail!("a gateway that ends takes a connection"),

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// A run is killed once it has told of this many teams, at most. Two of them leave some to the run that is not killed.
-const TEAMS_BEFORE_A_KILL_MAX: u32 = 20;
+const TEAMS_BEFORE_A_KILL_MAX: u32 = 10;
 /// And so much later, at most: in the middle of the next team.
 const DELAY_OF_A_KILL_MAX: Duration = Duration::from_millis(40);
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Names the message for good: the same id again is the same message. Default: a new one.
     #[arg(long, value_name = "ID")]
     client_id: Option<ClientId>,
-    /// What to wait for: `accepted` (in the log for good) or `stored` (also committed to Postgres).
+    /// What to wait for: `accepted` (in the log for good) or `stored` (also committed to the store).
     #[arg(long, value_name = "RECEIPT", default_value = "accepted")]
     wait: Wait,
     /// How long to try.

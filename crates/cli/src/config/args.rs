@@ -18,6 +18,9 @@ use crate::failure::Failure;
 /// Read when it exists and no other file is named.
 const DEFAULT_FILE: &str = "huddle.toml";
 
+/// The settings that name a cluster.
+const CLUSTER_SETTINGS: [&str; 3] = ["store.url", "store.url_file", "log.servers"];
+
 /// The environment variables that carry configuration: the file's name, and all that hold two underscores.
 pub(crate) const SETTING_VARIABLES: (&str, &str, &str) = ("HUDDLE_CONFIG", "HUDDLE_", "__");
 
@@ -123,6 +126,11 @@ impl ConfigArgs {
             check(&config).map_err(|mistake| self.placed(mistake))?;
         }
         Ok(config)
+    }
+
+    /// The first setting that somebody has set and that names a cluster; `None` when there is none.
+    pub(crate) fn cluster_setting(&self) -> Option<&'static str> {
+        CLUSTER_SETTINGS.into_iter().find(|setting| self.is_set(setting))
     }
 
     /// Whether the setting `key` was given, by whatever source.

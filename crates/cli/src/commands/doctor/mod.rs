@@ -30,8 +30,6 @@ use crate::{config::ConfigArgs, failure::Failure};
 const DEFAULT_DATA_DIR: &str = "huddle-data";
 /// The configuration of a cluster stack, within the data directory.
 const STACK_CONFIG: &str = "cluster/huddle.toml";
-/// The settings that name a cluster.
-const CLUSTER_SETTINGS: [&str; 3] = ["store.url", "store.url_file", "log.servers"];
 
 /// Check an installation, and say what to do about each finding.
 #[derive(Debug, clap::Args)]
@@ -101,7 +99,7 @@ pub(crate) async fn run(args: Args, sources: &ConfigArgs) -> Result<(), Failure>
 }
 
 fn installation(args: &Args, sources: &ConfigArgs) -> Result<Installation, Failure> {
-    let cluster_setting = CLUSTER_SETTINGS.into_iter().find(|setting| sources.is_set(setting));
+    let cluster_setting = sources.cluster_setting();
     let directory = match (&args.data_dir, cluster_setting) {
         (Some(_), Some(setting)) => {
             return Err(Failure::usage(anyhow!(

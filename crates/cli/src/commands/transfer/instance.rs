@@ -15,9 +15,6 @@ use crate::{
     process::{connect_log, connect_store},
 };
 
-/// The settings that name a cluster.
-const CLUSTER_SETTINGS: [&str; 3] = ["store.url", "store.url_file", "log.servers"];
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct InstanceArgs {
     /// The embedded instance in this directory. Default: the cluster that the configuration names.
@@ -55,7 +52,7 @@ impl InstanceArgs {
     pub(crate) fn config(&self, args: &ConfigArgs) -> Result<Config, Failure> {
         args.init_quiet_telemetry()?;
         if self.data_dir.is_some()
-            && let Some(setting) = CLUSTER_SETTINGS.into_iter().find(|setting| args.is_set(setting))
+            && let Some(setting) = args.cluster_setting()
         {
             return Err(Failure::usage(anyhow!(
                 "--data-dir names an embedded instance, and the setting `{setting}` a cluster: leave one of them out"

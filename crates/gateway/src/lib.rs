@@ -4,7 +4,6 @@
 mod config;
 mod connection;
 mod core;
-mod frame_limit;
 mod memberships;
 mod metrics;
 mod page;

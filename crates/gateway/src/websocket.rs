@@ -2,13 +2,12 @@
 
 use std::rc::Rc;
 
-use actix_http::BoxedPayloadStream;
-use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use huddle_websocket::{Accepted, accept};
 
 use crate::{
     Config,
-    connection::{Connection, OutboxBody, serve},
-    frame_limit::FrameLimit,
+    connection::{Connection, serve},
     protocol::{Encoding, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO},
     worker::Worker,
 };
@@ -32,18 +31,12 @@ pub(crate) async fn upgrade(request: HttpRequest, payload: web::Payload) -> Resu
         return Ok(HttpResponse::BadRequest().body(message));
     };
     let protocols = [SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO];
-    let frame_bytes_max = config.frame_max.as_usize();
-    let limited: BoxedPayloadStream = Box::pin(FrameLimit::new(payload.into_inner(), frame_bytes_max));
-    let mut limited = dev::Payload::Stream { payload: limited };
-    let payload = web::Payload::from_request(&request, &mut limited).await?;
-    // The session that would encode each frame anew for each receiver is not used: the outbox sends shared frames.
-    let (response, _session, frames) = actix_ws::handle_with_protocols(&request, payload, &protocols)?;
-    let frames =
-        frames.max_frame_size(frame_bytes_max).aggregate_continuations().max_continuation_size(frame_bytes_max);
     let connection = Rc::new(Connection::new(worker.core.clone(), encoding));
     let outbox = connection.outbox();
-    actix_web::rt::spawn(serve(worker, connection, frames));
-    Ok(response.map_body(|_, handshake| OutboxBody::new(outbox, handshake)).map_into_boxed_body())
+    let Accepted { response, messages } =
+        accept(&request, payload, &protocols, config.frame_max.as_usize(), outbox).await?;
+    actix_web::rt::spawn(serve(worker, connection, messages));
+    Ok(response)
 }
 
 /// The encoding that the client asks for: JSON when it asks for nothing, `None` when only for what there is not.

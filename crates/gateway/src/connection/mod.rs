@@ -1,7 +1,6 @@
 //! One WebSocket: who it is, what it subscribes to, and the way its frames take out.
 
 mod hello;
-mod outbox;
 mod sends;
 mod serve;
 mod subscribe;
@@ -13,6 +12,7 @@ use huddle_proto::{
     Refusal,
     gateway::v1::{CloseCode, server_frame::Content},
 };
+use huddle_websocket::{Full, Outbox};
 use tokio::{
     sync::{Notify, Semaphore},
     time::{Instant, timeout},
@@ -24,8 +24,6 @@ use crate::{
     worker::{Awaited, Subscription},
 };
 pub(crate) use hello::token_refusal;
-pub(crate) use outbox::OutboxBody;
-use outbox::{Full, Outbox};
 pub(crate) use sends::parse_body;
 pub(crate) use serve::{parse_client_id, parse_team, serve};
 

@@ -9,16 +9,14 @@ use huddle_proto::{
     Refusal,
     gateway::v1::{CloseCode, ErrorCode, Pong, TokenExpiring, client_frame, server_frame::Content},
 };
+use huddle_websocket::frame;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{Connection, hello, sends, subscribe};
-use crate::{
-    protocol::{self, ping_frame, pong_frame},
-    worker::Worker,
-};
+use crate::{protocol, worker::Worker};
 
 /// Frames without a request that this version knows, before the connection is closed.
 const BAD_FRAMES_MAX: u32 = 16;
@@ -84,7 +82,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, connection: Rc<Connection>, mut fr
         }
     }
     // A client that has only stopped to send would else keep its socket: nothing more would ever end the response.
-    connection.outbox.close(protocol::close_reply());
+    connection.outbox.close(frame::close_reply());
     let subscriptions: Vec<_> = connection.subscriptions.borrow().values().cloned().collect();
     for subscription in subscriptions {
         worker.hub.end(&subscription);
@@ -101,10 +99,10 @@ type Flow = std::ops::ControlFlow<()>;
 impl Session {
     async fn handle(&mut self, message: AggregatedMessage) -> Flow {
         match message {
-            AggregatedMessage::Ping(payload) => self.connection.queue(pong_frame(&payload)),
+            AggregatedMessage::Ping(payload) => self.connection.queue(frame::pong(&payload)),
             AggregatedMessage::Pong(_) => {}
             AggregatedMessage::Close(_) => {
-                self.connection.outbox.close(protocol::close_reply());
+                self.connection.outbox.close(frame::close_reply());
                 return Flow::Break(());
             }
             message @ (AggregatedMessage::Text(_) | AggregatedMessage::Binary(_)) => {
@@ -210,7 +208,7 @@ impl Session {
             if now >= self.last_heard + 2 * heartbeat {
                 return self.connection.close(CloseCode::HeartbeatLost, "nothing heard for two heartbeats");
             }
-            self.connection.queue(ping_frame());
+            self.connection.queue(frame::ping());
         }
     }
 }

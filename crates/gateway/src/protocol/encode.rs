@@ -2,16 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use actix_http::ws::{CloseCode as CloseStatus, CloseReason, OpCode, Parser};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use huddle_domain::Event;
 use huddle_proto::gateway::v1::{CloseCode, ServerFrame, server_frame};
+use huddle_websocket::frame;
 use prost::Message as _;
 
 use super::Encoding;
-
-/// A header of a frame that is not masked has at most this many bytes (RFC 6455, section 5.2).
-const FRAME_HEADER_BYTES_MAX: usize = 10;
 
 /// An event on its way to many connections: encoded at most once per encoding, by whoever needs it first.
 #[derive(Debug)]
@@ -42,47 +39,21 @@ impl Delivery {
 
 /// A finished frame with `content`; `reply_to` is empty when it is no reply.
 pub(crate) fn server_frame(encoding: Encoding, reply_to: String, content: server_frame::Content) -> Bytes {
-    let frame = ServerFrame { reply_to, content: Some(content) };
+    let content = ServerFrame { reply_to, content: Some(content) };
     match encoding {
         Encoding::Json => {
             // Maps with text keys, texts and numbers always have a JSON form.
-            let text = serde_json::to_vec(&frame).unwrap_or_default();
-            finish(OpCode::Text, &text)
+            let text = serde_json::to_vec(&content).unwrap_or_default();
+            frame::text(&text)
         }
-        Encoding::Proto => finish(OpCode::Binary, &frame.encode_to_vec()),
+        Encoding::Proto => frame::binary(&content.encode_to_vec()),
     }
-}
-
-/// A finished ping frame.
-pub(crate) fn ping_frame() -> Bytes {
-    finish(OpCode::Ping, &[])
-}
-
-/// A finished pong frame. `payload` is that of the ping: at most 125 bytes, which the decoder has checked.
-pub(crate) fn pong_frame(payload: &[u8]) -> Bytes {
-    finish(OpCode::Pong, payload)
 }
 
 /// A finished close frame.
 pub(crate) fn close_frame(code: CloseCode, reason: &'static str) -> Bytes {
     // All codes of the enum fit: they are WebSocket close codes.
-    let code = u16::try_from(i32::from(code)).unwrap_or(u16::MAX);
-    let mut frame = BytesMut::new();
-    Parser::write_close(&mut frame, Some(CloseReason::from((code.into(), reason))), false);
-    frame.freeze()
-}
-
-/// The finished answer to a client's own close.
-pub(crate) fn close_reply() -> Bytes {
-    let mut frame = BytesMut::new();
-    Parser::write_close(&mut frame, Some(CloseReason::from(CloseStatus::Normal)), false);
-    frame.freeze()
-}
-
-fn finish(opcode: OpCode, payload: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(payload.len() + FRAME_HEADER_BYTES_MAX);
-    Parser::write_message(&mut frame, payload, opcode, true, false);
-    frame.freeze()
+    frame::close(u16::try_from(i32::from(code)).unwrap_or(u16::MAX), reason)
 }
 
 #[cfg(test)]

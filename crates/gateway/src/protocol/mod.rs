@@ -4,7 +4,7 @@ mod decode;
 mod encode;
 
 pub(crate) use decode::{BadFrame, Request, decode};
-pub(crate) use encode::{Delivery, close_frame, close_reply, ping_frame, pong_frame, server_frame};
+pub(crate) use encode::{Delivery, close_frame, server_frame};
 
 /// The subprotocol of JSON text frames.
 pub(crate) const SUBPROTOCOL_JSON: &str = "huddle.v1.json";

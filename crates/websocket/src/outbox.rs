@@ -1,6 +1,7 @@
 //! A connection's outbox: finished frames on their way to the socket, bounded in number and bytes.
 //!
-//! It belongs to one worker thread: one task pushes, the response body that actix polls drains. No locks.
+//! It belongs to one worker thread: one task pushes; the response body that actix polls drains it, or a task that takes
+//! what is there. No locks.
 
 use std::{
     cell::RefCell,
@@ -17,12 +18,14 @@ use tokio::sync::Notify;
 
 /// Frames that wait for a socket.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     bytes_max: usize,
     frames_max: usize,
     queue: RefCell<Queue>,
     /// Woken when frames have left, and when the body is gone.
     drained: Notify,
+    /// Woken when a frame has been queued, and when no more are taken.
+    filled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -45,15 +48,16 @@ enum State {
 
 /// The outbox is full: its reader is too slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub struct Full;
 
 impl Outbox {
-    pub(crate) fn new(bytes_max: usize, frames_max: usize) -> Self {
-        Self { bytes_max, frames_max, queue: RefCell::default(), drained: Notify::new() }
+    /// An empty outbox for at most `bytes_max` bytes in at most `frames_max` frames.
+    pub fn new(bytes_max: usize, frames_max: usize) -> Self {
+        Self { bytes_max, frames_max, queue: RefCell::default(), drained: Notify::new(), filled: Notify::new() }
     }
 
     /// Queues a frame. Once the outbox is closing it is dropped silently: the client is on its way out.
-    pub(crate) fn push(&self, frame: Bytes) -> Result<(), Full> {
+    pub fn push(&self, frame: Bytes) -> Result<(), Full> {
         let mut queue = self.queue.borrow_mut();
         if queue.state != State::Open {
             return Ok(());
@@ -64,22 +68,24 @@ impl Outbox {
         queue.bytes += frame.len();
         queue.frames.push_back(frame);
         queue.wake();
+        self.filled.notify_waiters();
         Ok(())
     }
 
     /// Queues a last frame, behind what waits already, and takes no more.
-    pub(crate) fn close(&self, last: Bytes) {
+    pub fn close(&self, last: Bytes) {
         let mut queue = self.queue.borrow_mut();
         if queue.state == State::Open {
             queue.state = State::Closing;
             queue.bytes += last.len();
             queue.frames.push_back(last);
             queue.wake();
+            self.filled.notify_waiters();
         }
     }
 
     /// Drops what waits, queues a last frame and takes no more: for readers that are too slow.
-    pub(crate) fn abandon(&self, last: Bytes) {
+    pub fn abandon(&self, last: Bytes) {
         {
             let mut queue = self.queue.borrow_mut();
             if queue.state == State::Open {
@@ -90,13 +96,48 @@ impl Outbox {
         self.close(last);
     }
 
+    /// Takes frames out, oldest first: as many as fit into `bytes_max`, and one at least if there is any. For an outbox
+    /// that no body drains.
+    pub fn take(&self, bytes_max: usize) -> Vec<Bytes> {
+        let mut queue = self.queue.borrow_mut();
+        let mut taken = Vec::new();
+        let mut room = bytes_max;
+        while let Some(frame) = queue.frames.front() {
+            if frame.len() > room && !taken.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(frame.len());
+            queue.bytes -= frame.len();
+            taken.extend(queue.frames.pop_front());
+        }
+        drop(queue);
+        if !taken.is_empty() {
+            self.drained.notify_waiters();
+        }
+        taken
+    }
+
+    /// Waits until a frame is queued, or until no more are taken. Cancel safe.
+    pub async fn filled(&self) {
+        loop {
+            let filled = self.filled.notified();
+            {
+                let queue = self.queue.borrow();
+                if !queue.frames.is_empty() || queue.state != State::Open {
+                    return;
+                }
+            }
+            filled.await;
+        }
+    }
+
     /// Whether frames are still taken.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.queue.borrow().state == State::Open
     }
 
     /// Waits until at most half of the outbox is in use, or until it no longer takes frames. Cancel safe.
-    pub(crate) async fn has_room(&self) {
+    pub async fn has_room(&self) {
         loop {
             let drained = self.drained.notified();
             {
@@ -119,15 +160,23 @@ impl Queue {
     }
 }
 
-/// The body of a WebSocket's response: drains the outbox into the socket.
-pub(crate) struct OutboxBody {
+/// The body of a WebSocket's response: drains the outbox into the socket. When it is dropped, the outbox is closed and
+/// emptied.
+pub struct OutboxBody {
     outbox: Rc<Outbox>,
     /// The handshake's own body: never polled, but its end tells the frame reader that the socket is gone.
     _handshake: BoxBody,
 }
 
+impl std::fmt::Debug for OutboxBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutboxBody").finish_non_exhaustive()
+    }
+}
+
 impl OutboxBody {
-    pub(crate) fn new(outbox: Rc<Outbox>, handshake: BoxBody) -> Self {
+    /// The body of the response that `handshake` was the body of.
+    pub fn new(outbox: Rc<Outbox>, handshake: BoxBody) -> Self {
         Self { outbox, _handshake: handshake }
     }
 }
@@ -166,6 +215,7 @@ impl Drop for OutboxBody {
         queue.bytes = 0;
         drop(queue);
         self.outbox.drained.notify_waiters();
+        self.outbox.filled.notify_waiters();
     }
 }
 
@@ -185,6 +235,18 @@ mod tests {
         assert_eq!(outbox.queue.borrow().frames.len(), 1);
         assert_eq!(outbox.push(frame), Ok(()));
         assert_eq!(outbox.queue.borrow().frames.len(), 1, "nothing follows the last frame");
+    }
+
+    #[test]
+    fn a_taker_gets_frames_in_order_and_never_none_while_there_is_one() {
+        let outbox = Outbox::new(1_000, 10);
+        for length in [30, 30, 500] {
+            outbox.push(Bytes::from(vec![0; length])).unwrap();
+        }
+        let lengths = |bytes_max| outbox.take(bytes_max).iter().map(Bytes::len).collect::<Vec<_>>();
+        assert_eq!(lengths(100), [30, 30]);
+        assert_eq!(lengths(100), [500], "larger than asked for, and alone");
+        assert!(lengths(100).is_empty());
     }
 
     #[test]

@@ -21,8 +21,8 @@ const STAMP: &str = "installed-version";
 
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Options {
-    /// Also fetches what only tests and checks use: nextest, cargo-deny, buf, WebSocket and gRPC clients, an old
-    /// nats-server, Chromium, MariaDB.
+    /// Also fetches what only tests and checks use: nextest, cargo-deny, buf, WebSocket, Socket.IO and gRPC clients, an
+    /// old nats-server, Chromium, MariaDB.
     #[arg(long)]
     pub(crate) tests: bool,
 }

@@ -16,7 +16,7 @@ const NPM_ADVICE: &str = "npm could not fetch the packages of xtask/pins/package
 pub(super) fn install(root: &Path) -> Result<()> {
     if !run::succeeds(run::command("npm").arg("--version")) {
         bail!(
-            "Node with npm (version 20 or newer) is needed for the tests, which use WebSocket clients from it, and for \
+            "Node with npm (version 20 or newer) is needed for the tests, which use clients from it, and for \
              the protobuf linter. Install it; running Huddle does not need it."
         );
     }

@@ -129,7 +129,7 @@ async fn instance(directory: PathBuf, messages: u64) -> Result<Config> {
                     team: TeamId::parse("team")?,
                     sender: UserId::parse("ann")?,
                     client_id: ClientId::parse(&format!("c{number}"))?,
-                    kind: EventKind::Posted { body: Body::parse(&"wall of text ".repeat(80))? },
+                    kind: EventKind::posted(Body::parse(&"wall of text ".repeat(80))?),
                 };
                 embedded.publish(event, Condition::None).await?.await?;
                 anyhow::Ok(())

@@ -101,7 +101,8 @@ impl Client {
         client_id: &ClientId,
         body: impl Into<String>,
     ) -> Result<PendingSend, RequestError> {
-        let send = Send { team: team.to_string(), client_id: client_id.to_string(), body: body.into() };
+        let send =
+            Send { team: team.to_string(), client_id: client_id.to_string(), body: body.into(), ..Send::default() };
         Ok(PendingSend(self.start(Request::Send(send)).await?))
     }
 

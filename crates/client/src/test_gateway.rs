@@ -124,6 +124,6 @@ pub(crate) fn event(seq: u64, prev_seq: u64) -> Event {
         time_ms: 1,
         sender: "bob".to_owned(),
         client_id: format!("c{seq}"),
-        kind: Some(Kind::Posted(Posted { body: "hi".to_owned() })),
+        kind: Some(Kind::Posted(Posted { body: "hi".to_owned(), ..Posted::default() })),
     }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use crate::{
-    ClientId, Role, Seq, TeamId, UnixMillis, UserId,
+    ClientId, Role, Seq, Tags, TeamId, UnixMillis, UserId,
     limits::{BODY_CHARACTERS_MAX, NAME_CHARACTERS_MAX},
 };
 
@@ -71,6 +71,8 @@ pub enum EventKind {
     Posted {
         /// Its text, as sent.
         body: Body,
+        /// Whom it mentions, and what it is about.
+        tags: Tags,
     },
     /// The team was created; `owner` is its first member, with [`Role::Owner`].
     TeamCreated {
@@ -107,6 +109,13 @@ pub enum EventKind {
         /// The new role.
         role: Role,
     },
+}
+
+impl EventKind {
+    /// A message without tags.
+    pub fn posted(body: Body) -> Self {
+        Self::Posted { body, tags: Tags::default() }
+    }
 }
 
 /// The key under which an event happens at most once, for good: team, sender, and the sender's own id for the send.

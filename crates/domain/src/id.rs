@@ -102,6 +102,14 @@ impl UserId {
     pub const SERVICE: &str = "service";
 }
 id! {
+    /// Names what a thing of another application is, such as `issue`.
+    EntityKind
+}
+id! {
+    /// Names a thing of another application among those of its kind.
+    EntityId
+}
+id! {
     /// Names one send of one user in one team; a retry carries the same one.
     ClientId
 }

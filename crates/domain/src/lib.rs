@@ -8,10 +8,12 @@ pub mod limits;
 mod partition;
 mod role;
 mod seq;
+mod tags;
 
 pub use contiguity::{Contiguity, Step};
 pub use event::{Body, BodyError, Event, EventKind, Name, NameError, NewEvent, SendKey};
-pub use id::{ClientId, IdError, TeamId, UserId};
+pub use id::{ClientId, EntityId, EntityKind, IdError, TeamId, UserId};
 pub use partition::{Partition, Partitions, PartitionsError};
 pub use role::Role;
 pub use seq::{Seq, UnixMillis};
+pub use tags::{Entity, Tags, TagsError};

@@ -6,6 +6,9 @@ pub const ID_LENGTH_MAX: usize = 64;
 /// Longest body of a message, in Unicode code points.
 pub const BODY_CHARACTERS_MAX: usize = 4_000;
 
+/// Most users that one message mentions.
+pub const MENTIONS_MAX: usize = 50;
+
 /// Longest name of a team or a user, in Unicode code points.
 pub const NAME_CHARACTERS_MAX: usize = 200;
 

@@ -15,7 +15,7 @@ pub(crate) fn event(row: &MessageRow, team: &TeamId) -> Result<Event, Reason> {
         BodyError::Nul => Reason::BodyNul,
     })?;
     let client_id = ClientId::parse(&format!("labellab-message-{id}")).map_err(|_| Reason::MessageId)?;
-    let kind = EventKind::Posted { body };
+    let kind = EventKind::posted(body);
     Ok(Event { team: team.clone(), seq: Seq::new(id), prev_seq: Seq::ZERO, time, sender, client_id, kind })
 }
 
@@ -53,7 +53,7 @@ mod tests {
         let event = event(&row(), &team).unwrap();
         assert_eq!((event.seq, event.time, event.sender.as_str()), (Seq::new(7), UnixMillis(1), "5"));
         assert_eq!((event.team.as_str(), event.client_id.as_str()), ("3", "labellab-message-7"));
-        assert_eq!(event.kind, EventKind::Posted { body: Body::parse("<b>hi</b>").unwrap() });
+        assert_eq!(event.kind, EventKind::posted(Body::parse("<b>hi</b>").unwrap()));
     }
 
     #[test]

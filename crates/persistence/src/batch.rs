@@ -112,7 +112,7 @@ fn item(entry: Entry) -> (BatchItem, usize) {
     match entry.content {
         EntryContent::Event(event) => {
             let bytes = match &event.kind {
-                EventKind::Posted { body } => Body::as_str(body).len(),
+                EventKind::Posted { body, .. } => Body::as_str(body).len(),
                 // Ids and names are short.
                 _ => 0,
             };

@@ -1,8 +1,8 @@
 //! Events between the wire and the domain.
 
 use huddle_domain::{
-    Body, BodyError, ClientId, Event, EventKind, IdError, Name, NameError, NewEvent, Role, Seq, TeamId, UnixMillis,
-    UserId,
+    Body, BodyError, ClientId, Entity, EntityId, EntityKind, Event, EventKind, IdError, Name, NameError, NewEvent,
+    Role, Seq, Tags, TagsError, TeamId, UnixMillis, UserId,
 };
 use prost::Message as _;
 
@@ -25,6 +25,9 @@ pub enum EventError {
     /// The body is not one.
     #[error("the event's body is refused: {0}")]
     Body(#[from] BodyError),
+    /// The tags are none.
+    #[error("the event's tags are refused: {0}")]
+    Tags(#[from] TagsError),
     /// A name is not one.
     #[error("the event's name is refused: {0}")]
     Name(#[from] NameError),
@@ -126,11 +129,39 @@ fn role(number: i32) -> Result<Role, EventError> {
     wire::Role::try_from(number).ok().and_then(wire::Role::known).ok_or(EventError::UnknownRole)
 }
 
+/// The users whom a message mentions, as they stand on the wire.
+pub fn mentions_to_wire(tags: &Tags) -> Vec<String> {
+    tags.mentions().iter().map(ToString::to_string).collect()
+}
+
+/// The thing that a message is about, as it stands on the wire.
+pub fn entity_to_wire(tags: &Tags) -> Option<wire::Entity> {
+    tags.entity().map(|entity| wire::Entity { kind: entity.kind.to_string(), id: entity.id.to_string() })
+}
+
+/// The tags of a message on the wire.
+pub fn tags_from_wire(mentions: &[String], entity: Option<&wire::Entity>) -> Result<Tags, EventError> {
+    let mentions = mentions.iter().map(|mentioned| user("mentions", mentioned)).collect::<Result<Vec<_>, _>>()?;
+    let entity = entity.map(entity_from_wire).transpose()?;
+    Ok(Tags::new(mentions, entity)?)
+}
+
+fn entity_from_wire(entity: &wire::Entity) -> Result<Entity, EventError> {
+    Ok(Entity {
+        kind: EntityKind::parse(&entity.kind).map_err(|source| EventError::Id { field: "entity.kind", source })?,
+        id: EntityId::parse(&entity.id).map_err(|source| EventError::Id { field: "entity.id", source })?,
+    })
+}
+
 fn kind_to_wire(kind: &EventKind) -> wire::event::Kind {
     use wire::event::Kind;
     let role = |role: Role| wire::Role::from(role) as i32;
     match kind {
-        EventKind::Posted { body } => Kind::Posted(wire::Posted { body: body.as_str().to_owned() }),
+        EventKind::Posted { body, tags } => Kind::Posted(wire::Posted {
+            body: body.as_str().to_owned(),
+            mentions: mentions_to_wire(tags),
+            entity: entity_to_wire(tags),
+        }),
         EventKind::TeamCreated { name, owner } => {
             Kind::TeamCreated(wire::TeamCreated { name: name.as_str().to_owned(), owner: owner.to_string() })
         }
@@ -151,7 +182,10 @@ fn kind_to_wire(kind: &EventKind) -> wire::event::Kind {
 fn kind_from_wire(kind: wire::event::Kind) -> Result<EventKind, EventError> {
     use wire::event::Kind;
     Ok(match kind {
-        Kind::Posted(posted) => EventKind::Posted { body: Body::parse(&posted.body)? },
+        Kind::Posted(posted) => EventKind::Posted {
+            body: Body::parse(&posted.body)?,
+            tags: tags_from_wire(&posted.mentions, posted.entity.as_ref())?,
+        },
         Kind::TeamCreated(created) => {
             EventKind::TeamCreated { name: Name::parse(&created.name)?, owner: user("owner", &created.owner)? }
         }

@@ -5,7 +5,9 @@
 mod event_conversion;
 mod refusal;
 
-pub use event_conversion::{EventError, decode_new_event, encode_new_event};
+pub use event_conversion::{
+    EventError, decode_new_event, encode_new_event, entity_to_wire, mentions_to_wire, tags_from_wire,
+};
 pub use refusal::{ERROR_CODE_METADATA, Refusal, STORED_SEQ_METADATA};
 
 /// The descriptors of all of `huddle.*`, encoded as a `google.protobuf.FileDescriptorSet`: for gRPC reflection.

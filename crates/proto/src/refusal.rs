@@ -90,7 +90,7 @@ impl ErrorCode {
             | Self::InvalidName
             | Self::InvalidArgument => Code::InvalidArgument,
             Self::InvalidCursor => Code::OutOfRange,
-            Self::HelloRequired | Self::InvalidToken | Self::TokenExpired => Code::Unauthenticated,
+            Self::HelloRequired | Self::InvalidToken | Self::TokenExpired | Self::TokenRevoked => Code::Unauthenticated,
             Self::NotFound => Code::NotFound,
             Self::Forbidden => Code::PermissionDenied,
             Self::TeamExists | Self::Conflict => Code::AlreadyExists,
@@ -116,7 +116,7 @@ impl ErrorCode {
             | Self::InvalidArgument
             | Self::InvalidCursor => 400,
             Self::TooLarge => 413,
-            Self::HelloRequired | Self::InvalidToken | Self::TokenExpired => 401,
+            Self::HelloRequired | Self::InvalidToken | Self::TokenExpired | Self::TokenRevoked => 401,
             Self::NotFound => 404,
             Self::Forbidden => 403,
             Self::TeamArchived

@@ -274,7 +274,7 @@ impl Member {
             Incoming::Event(event) => {
                 let (team, seq) = (event.team.to_string(), event.seq.get());
                 let body = match &event.kind {
-                    EventKind::Posted { body } => Some(body.as_str().to_owned()),
+                    EventKind::Posted { body, .. } => Some(body.as_str().to_owned()),
                     _ => None,
                 };
                 self.cursors.insert(team.clone(), seq);

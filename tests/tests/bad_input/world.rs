@@ -209,7 +209,7 @@ fn search(file: &Path, secrets: &BTreeSet<String>) -> Result<()> {
 
 fn posted(event: &Event) -> Option<(u64, String)> {
     match &event.kind {
-        EventKind::Posted { body } => Some((event.seq.get(), body.as_str().to_owned())),
+        EventKind::Posted { body, .. } => Some((event.seq.get(), body.as_str().to_owned())),
         _ => None,
     }
 }

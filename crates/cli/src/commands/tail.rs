@@ -85,7 +85,7 @@ fn json_of(event: &Event) -> Result<String, Failure> {
 fn line_of(event: &Event) -> String {
     let sender = &event.sender;
     let what = match &event.kind {
-        EventKind::Posted { body } => format!("{sender}: {}", escaped(body.as_str())),
+        EventKind::Posted { body, .. } => format!("{sender}: {}", escaped(body.as_str())),
         EventKind::TeamCreated { name, owner } => {
             format!("* {sender} created the team \"{}\", owned by {owner}", escaped(name.as_str()))
         }
@@ -113,7 +113,7 @@ mod tests {
             time: UnixMillis(0),
             sender: UserId::parse("alice").unwrap(),
             client_id: ClientId::parse("c").unwrap(),
-            kind: EventKind::Posted { body: Body::parse("hi\nbob: I agree\u{1b}[2J").unwrap() },
+            kind: EventKind::posted(Body::parse("hi\nbob: I agree\u{1b}[2J").unwrap()),
         };
         assert_eq!(line_of(&event), "1970-01-01 00:00:00Z  alice: hi\\nbob: I agree\\u{1b}[2J");
         let json: serde_json::Value = serde_json::from_str(&json_of(&event).unwrap()).unwrap();

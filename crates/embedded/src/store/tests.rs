@@ -36,7 +36,7 @@ fn event(team_id: &str, seq: u64, kind: EventKind) -> Event {
 }
 
 fn posted(team_id: &str, seq: u64) -> Event {
-    event(team_id, seq, EventKind::Posted { body: Body::parse(&format!("message {seq}")).unwrap() })
+    event(team_id, seq, EventKind::posted(Body::parse(&format!("message {seq}")).unwrap()))
 }
 
 async fn append(pool: &SqlitePool, partition: Partition, events: &[Event]) {

@@ -9,7 +9,7 @@ pub(crate) fn numbered(team: &str, number: usize) -> NewEvent {
         team: TeamId::parse(team).unwrap(),
         sender: UserId::parse("ann").unwrap(),
         client_id: ClientId::parse(&format!("n{number}")).unwrap(),
-        kind: EventKind::Posted { body: Body::parse(&format!("message {number} {}", "x".repeat(200))).unwrap() },
+        kind: EventKind::posted(Body::parse(&format!("message {number} {}", "x".repeat(200))).unwrap()),
     }
 }
 

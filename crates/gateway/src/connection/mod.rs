@@ -24,7 +24,7 @@ use crate::{
     worker::{Awaited, Subscription},
 };
 pub(crate) use hello::token_refusal;
-pub(crate) use sends::parse_body;
+pub(crate) use sends::{parse_body, parse_tags};
 pub(crate) use serve::{parse_client_id, parse_team, serve};
 
 /// Sends of one connection that may be under way; beyond it the connection is not read, which its client notices as

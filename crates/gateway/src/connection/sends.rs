@@ -3,10 +3,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use huddle_domain::{Body, UserId};
+use huddle_domain::{Body, Tags, UserId};
 use huddle_proto::{
-    Refusal,
+    EventError, Refusal,
+    event::v1::Entity,
     gateway::v1::{self as wire, ErrorCode, server_frame::Content},
+    tags_from_wire,
 };
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -68,12 +70,24 @@ fn parse(request: &wire::Send) -> Result<NewSend, Refusal> {
         team: parse_team(&request.team)?,
         client_id: parse_client_id(&request.client_id)?,
         body: parse_body(&request.body)?,
+        tags: parse_tags(&request.mentions, request.entity.as_ref())?,
     })
 }
 
 /// The body of a request, or why it is none, on every protocol alike.
 pub(crate) fn parse_body(text: &str) -> Result<Body, Refusal> {
     Body::parse(text).map_err(|error| Refusal::new(ErrorCode::InvalidBody, error.to_string()))
+}
+
+/// The tags of a request, or why they are none, on every protocol alike.
+pub(crate) fn parse_tags(mentions: &[String], entity: Option<&Entity>) -> Result<Tags, Refusal> {
+    tags_from_wire(mentions, entity).map_err(|error| {
+        let code = match error {
+            EventError::Id { .. } => ErrorCode::InvalidId,
+            _ => ErrorCode::InvalidArgument,
+        };
+        Refusal::new(code, error.to_string())
+    })
 }
 
 async fn report(

@@ -70,7 +70,7 @@ mod tests {
             time: UnixMillis(1_700_000_000_000),
             sender: UserId::parse("42").unwrap(),
             client_id: ClientId::parse("c-1").unwrap(),
-            kind: EventKind::Posted { body: Body::parse("hi").unwrap() },
+            kind: EventKind::posted(Body::parse("hi").unwrap()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use huddle_proto::{
     Refusal,
+    event::v1::Entity,
     gateway::v1::ErrorCode,
     history::v1::{ListMessagesRequest, Order, list_messages_request::Position},
 };
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Problem, caller, core};
 use crate::{
-    connection::{parse_body, parse_client_id, parse_team},
+    connection::{parse_body, parse_client_id, parse_tags, parse_team},
     sends::NewSend,
 };
 
@@ -55,6 +56,10 @@ struct Message {
     sender: String,
     client_id: String,
     body: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<Entity>,
 }
 
 /// Returns a page of messages. History checks that the caller may read them.
@@ -90,6 +95,8 @@ pub(super) async fn list(request: HttpRequest, team: web::Path<String>) -> Answe
             sender: message.sender,
             client_id: message.client_id,
             body: message.body,
+            mentions: message.mentions,
+            entity: message.entity,
         })
         .collect();
     Ok(HttpResponse::Ok().json(MessagePage { messages, has_older: page.has_older, has_newer: page.has_newer }))
@@ -111,6 +118,9 @@ struct SendBody {
     body: String,
     #[serde(default)]
     client_id: String,
+    #[serde(default)]
+    mentions: Vec<String>,
+    entity: Option<Entity>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -157,7 +167,12 @@ pub(super) async fn send(
             let message = format!("the body is not a valid message (line {}, column {})", error.line(), error.column());
             Refusal::new(ErrorCode::Malformed, message)
         })?;
-        let send = NewSend { team, client_id: parse_client_id(&body.client_id)?, body: parse_body(&body.body)? };
+        let send = NewSend {
+            team,
+            client_id: parse_client_id(&body.client_id)?,
+            tags: parse_tags(&body.mentions, body.entity.as_ref())?,
+            body: parse_body(&body.body)?,
+        };
         let mut started = core.sends.start(&user.user, vec![send]).await;
         let started = started.pop().unwrap_or_else(|| Err(Refusal::new(ErrorCode::Internal, "retry")))?;
         Ok::<_, Problem>((core.sends.finish(started).await?, query.wait))

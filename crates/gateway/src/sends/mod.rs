@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_domain::{Body, ClientId, EventKind, NewEvent, Seq, TeamId, UserId};
+use huddle_domain::{Body, ClientId, EventKind, NewEvent, Seq, Tags, TeamId, UserId};
 use huddle_log::{Condition, Log, Pending, PublishError, Published};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 use uuid::Uuid;
@@ -25,6 +25,7 @@ pub(crate) struct NewSend {
     /// `None` = the user does not care for retries.
     pub(crate) client_id: Option<ClientId>,
     pub(crate) body: Body,
+    pub(crate) tags: Tags,
 }
 
 /// Where a message stands in the log.
@@ -89,7 +90,7 @@ impl Sends {
                 team: send.team,
                 sender: user.clone(),
                 client_id: send.client_id.unwrap_or_else(new_client_id),
-                kind: EventKind::Posted { body: send.body },
+                kind: EventKind::Posted { body: send.body, tags: send.tags },
             };
             if membership.is_ok() && look_up {
                 keys.push(event.key());

@@ -101,7 +101,7 @@ pub(crate) fn founded(owner: &str) -> EventKind {
 }
 
 pub(crate) fn posted(text: &str) -> EventKind {
-    EventKind::Posted { body: Body::parse(text).unwrap() }
+    EventKind::posted(Body::parse(text).unwrap())
 }
 
 /// Bounds what a test waits for.

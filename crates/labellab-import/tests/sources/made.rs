@@ -81,7 +81,7 @@ impl Made {
             };
             for (id, user, millis, body) in &team.messages {
                 let event = next(*id, *millis, &user.to_string(), format!("labellab-message-{id}"));
-                let EventKind::Posted { body: stored } = &event.kind else { panic!("no message at {id}") };
+                let EventKind::Posted { body: stored, .. } = &event.kind else { panic!("no message at {id}") };
                 assert_eq!(stored.as_str(), body);
             }
             position += 1;

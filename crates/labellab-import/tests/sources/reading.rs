@@ -71,7 +71,7 @@ impl Reading {
 
 fn body(event: &Event) -> &str {
     match &event.kind {
-        EventKind::Posted { body } => body.as_str(),
+        EventKind::Posted { body, .. } => body.as_str(),
         _ => "",
     }
 }

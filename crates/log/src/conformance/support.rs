@@ -39,7 +39,7 @@ pub(super) fn post(team: &TeamId, sender: &str, client_id: &str, body: &str) -> 
         team: team.clone(),
         sender: UserId::parse(sender).unwrap(),
         client_id: ClientId::parse(client_id).unwrap(),
-        kind: EventKind::Posted { body: Body::parse(body).unwrap() },
+        kind: EventKind::posted(Body::parse(body).unwrap()),
     }
 }
 

@@ -139,7 +139,7 @@ pub(crate) fn message(team: &TeamId, number: u64) -> NewEvent {
         team: team.clone(),
         sender: UserId::parse("ann").unwrap(),
         client_id: ClientId::parse(&format!("c{number}")).unwrap(),
-        kind: EventKind::Posted { body: Body::parse(&format!("message {number}")).unwrap() },
+        kind: EventKind::posted(Body::parse(&format!("message {number}")).unwrap()),
     }
 }
 

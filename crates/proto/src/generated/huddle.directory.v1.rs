@@ -255,6 +255,30 @@ pub struct ListUserTeamsResponse {
     #[prost(bool, tag = "2")]
     pub has_more: bool,
 }
+/// Asks for the display names of users.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUserNamesRequest {
+    /// The users: 1 to 1,000.
+    #[prost(string, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The display names of users.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUserNamesResponse {
+    /// One for each user whose name is known, in no particular order.
+    #[prost(message, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<UserName>,
+}
+/// A user's display name, in all teams.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UserName {
+    /// The user.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// The display name; never empty.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
 /// Asks what a user may do in a team.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetMembershipRequest {
@@ -627,6 +651,36 @@ pub mod directory_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Returns the display names of users. Takes the service token only: names are for members, and the caller decides whose.
+        pub async fn get_user_names(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUserNamesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUserNamesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/huddle.directory.v1.DirectoryService/GetUserNames",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "huddle.directory.v1.DirectoryService",
+                        "GetUserNames",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns what a user may do in a team: the call that gateways make before they let a user in.
         pub async fn get_membership(
             &mut self,
@@ -739,6 +793,14 @@ pub mod directory_service_server {
             request: tonic::Request<super::ListUserTeamsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListUserTeamsResponse>,
+            tonic::Status,
+        >;
+        /// Returns the display names of users. Takes the service token only: names are for members, and the caller decides whose.
+        async fn get_user_names(
+            &self,
+            request: tonic::Request<super::GetUserNamesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUserNamesResponse>,
             tonic::Status,
         >;
         /// Returns what a user may do in a team: the call that gateways make before they let a user in.
@@ -1230,6 +1292,52 @@ pub mod directory_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListUserTeamsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/huddle.directory.v1.DirectoryService/GetUserNames" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUserNamesSvc<T: DirectoryService>(pub Arc<T>);
+                    impl<
+                        T: DirectoryService,
+                    > tonic::server::UnaryService<super::GetUserNamesRequest>
+                    for GetUserNamesSvc<T> {
+                        type Response = super::GetUserNamesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUserNamesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DirectoryService>::get_user_names(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUserNamesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -64,6 +64,22 @@ pub struct Posted {
     /// The text, exactly as sent: 1 to 4,000 Unicode code points, no NUL. Set by the client.
     #[prost(string, tag = "1")]
     pub body: ::prost::alloc::string::String,
+    /// The users whom the message mentions: at most 50, each once. Set by the client.
+    #[prost(string, repeated, tag = "2")]
+    pub mentions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The thing that the message is about; unset when there is none. Set by the client.
+    #[prost(message, optional, tag = "3")]
+    pub entity: ::core::option::Option<Entity>,
+}
+/// A thing of another application, such as an issue of LabelLab.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Entity {
+    /// What it is: the application's word for things of its kind. 1 to 64 characters of \[A-Za-z0-9_-\].
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    /// Which one. 1 to 64 characters of \[A-Za-z0-9_-\].
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
 }
 /// The team was created. Always the first event of its team.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -1,3 +1,115 @@
+impl serde::Serialize for Entity {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.kind.is_empty() {
+            len += 1;
+        }
+        if !self.id.is_empty() {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("huddle.event.v1.Entity", len)?;
+        if !self.kind.is_empty() {
+            struct_ser.serialize_field("kind", &self.kind)?;
+        }
+        if !self.id.is_empty() {
+            struct_ser.serialize_field("id", &self.id)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for Entity {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "kind",
+            "id",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Kind,
+            Id,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "kind" => Ok(GeneratedField::Kind),
+                            "id" => Ok(GeneratedField::Id),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = Entity;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct huddle.event.v1.Entity")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<Entity, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut kind__ = None;
+                let mut id__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Kind => {
+                            if kind__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("kind"));
+                            }
+                            kind__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Id => {
+                            if id__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("id"));
+                            }
+                            id__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Entity {
+                    kind: kind__.unwrap_or_default(),
+                    id: id__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("huddle.event.v1.Entity", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for Event {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -650,9 +762,21 @@ impl serde::Serialize for Posted {
         if !self.body.is_empty() {
             len += 1;
         }
+        if !self.mentions.is_empty() {
+            len += 1;
+        }
+        if self.entity.is_some() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("huddle.event.v1.Posted", len)?;
         if !self.body.is_empty() {
             struct_ser.serialize_field("body", &self.body)?;
+        }
+        if !self.mentions.is_empty() {
+            struct_ser.serialize_field("mentions", &self.mentions)?;
+        }
+        if let Some(v) = self.entity.as_ref() {
+            struct_ser.serialize_field("entity", v)?;
         }
         struct_ser.end()
     }
@@ -665,11 +789,15 @@ impl<'de> serde::Deserialize<'de> for Posted {
     {
         const FIELDS: &[&str] = &[
             "body",
+            "mentions",
+            "entity",
         ];
 
         #[allow(clippy::enum_variant_names)]
         enum GeneratedField {
             Body,
+            Mentions,
+            Entity,
             __SkipField__,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -693,6 +821,8 @@ impl<'de> serde::Deserialize<'de> for Posted {
                     {
                         match value {
                             "body" => Ok(GeneratedField::Body),
+                            "mentions" => Ok(GeneratedField::Mentions),
+                            "entity" => Ok(GeneratedField::Entity),
                             _ => Ok(GeneratedField::__SkipField__),
                         }
                     }
@@ -713,6 +843,8 @@ impl<'de> serde::Deserialize<'de> for Posted {
                     V: serde::de::MapAccess<'de>,
             {
                 let mut body__ = None;
+                let mut mentions__ = None;
+                let mut entity__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Body => {
@@ -721,6 +853,18 @@ impl<'de> serde::Deserialize<'de> for Posted {
                             }
                             body__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Mentions => {
+                            if mentions__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("mentions"));
+                            }
+                            mentions__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Entity => {
+                            if entity__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("entity"));
+                            }
+                            entity__ = map_.next_value()?;
+                        }
                         GeneratedField::__SkipField__ => {
                             let _ = map_.next_value::<serde::de::IgnoredAny>()?;
                         }
@@ -728,6 +872,8 @@ impl<'de> serde::Deserialize<'de> for Posted {
                 }
                 Ok(Posted {
                     body: body__.unwrap_or_default(),
+                    mentions: mentions__.unwrap_or_default(),
+                    entity: entity__,
                 })
             }
         }

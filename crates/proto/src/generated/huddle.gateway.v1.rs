@@ -49,6 +49,8 @@ pub enum ErrorCode {
     InvalidToken = 41,
     /// The token has expired. Retry: with a fresh one.
     TokenExpired = 42,
+    /// The token has been revoked. Retry: with a fresh one.
+    TokenRevoked = 43,
     /// There is no such thing, or the caller may not know of it. Retry: no.
     NotFound = 60,
     /// The caller's role does not allow it. Retry: no.
@@ -91,6 +93,7 @@ impl ErrorCode {
             Self::HelloRequired => "ERROR_CODE_HELLO_REQUIRED",
             Self::InvalidToken => "ERROR_CODE_INVALID_TOKEN",
             Self::TokenExpired => "ERROR_CODE_TOKEN_EXPIRED",
+            Self::TokenRevoked => "ERROR_CODE_TOKEN_REVOKED",
             Self::NotFound => "ERROR_CODE_NOT_FOUND",
             Self::Forbidden => "ERROR_CODE_FORBIDDEN",
             Self::TeamArchived => "ERROR_CODE_TEAM_ARCHIVED",
@@ -121,6 +124,7 @@ impl ErrorCode {
             "ERROR_CODE_HELLO_REQUIRED" => Some(Self::HelloRequired),
             "ERROR_CODE_INVALID_TOKEN" => Some(Self::InvalidToken),
             "ERROR_CODE_TOKEN_EXPIRED" => Some(Self::TokenExpired),
+            "ERROR_CODE_TOKEN_REVOKED" => Some(Self::TokenRevoked),
             "ERROR_CODE_NOT_FOUND" => Some(Self::NotFound),
             "ERROR_CODE_FORBIDDEN" => Some(Self::Forbidden),
             "ERROR_CODE_TEAM_ARCHIVED" => Some(Self::TeamArchived),
@@ -157,7 +161,7 @@ pub enum CloseCode {
     Overloaded = 4101,
     /// Too many frames that could not be understood: mend the client.
     ProtocolError = 4400,
-    /// The token is refused or has expired: get a fresh one, then reconnect.
+    /// The token is refused, has expired or has been revoked: get a fresh one, then reconnect.
     Unauthenticated = 4401,
     /// No `hello` came in time: mend the client.
     HelloTimeout = 4408,
@@ -386,6 +390,12 @@ pub struct Send {
     /// The text: 1 to 4,000 Unicode code points, no NUL. Set by the client.
     #[prost(string, tag = "3")]
     pub body: ::prost::alloc::string::String,
+    /// The users whom the message mentions: at most 50. A retry mentions the same ones. Set by the client.
+    #[prost(string, repeated, tag = "4")]
+    pub mentions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The thing that the message is about. Set by the client.
+    #[prost(message, optional, tag = "5")]
+    pub entity: ::core::option::Option<super::super::event::v1::Entity>,
 }
 /// The first receipt: the message is in the log for good, fsynced by its quorum.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -683,6 +683,7 @@ impl serde::Serialize for ErrorCode {
             Self::HelloRequired => "ERROR_CODE_HELLO_REQUIRED",
             Self::InvalidToken => "ERROR_CODE_INVALID_TOKEN",
             Self::TokenExpired => "ERROR_CODE_TOKEN_EXPIRED",
+            Self::TokenRevoked => "ERROR_CODE_TOKEN_REVOKED",
             Self::NotFound => "ERROR_CODE_NOT_FOUND",
             Self::Forbidden => "ERROR_CODE_FORBIDDEN",
             Self::TeamArchived => "ERROR_CODE_TEAM_ARCHIVED",
@@ -719,6 +720,7 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
             "ERROR_CODE_HELLO_REQUIRED",
             "ERROR_CODE_INVALID_TOKEN",
             "ERROR_CODE_TOKEN_EXPIRED",
+            "ERROR_CODE_TOKEN_REVOKED",
             "ERROR_CODE_NOT_FOUND",
             "ERROR_CODE_FORBIDDEN",
             "ERROR_CODE_TEAM_ARCHIVED",
@@ -784,6 +786,7 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
                     "ERROR_CODE_HELLO_REQUIRED" => Ok(ErrorCode::HelloRequired),
                     "ERROR_CODE_INVALID_TOKEN" => Ok(ErrorCode::InvalidToken),
                     "ERROR_CODE_TOKEN_EXPIRED" => Ok(ErrorCode::TokenExpired),
+                    "ERROR_CODE_TOKEN_REVOKED" => Ok(ErrorCode::TokenRevoked),
                     "ERROR_CODE_NOT_FOUND" => Ok(ErrorCode::NotFound),
                     "ERROR_CODE_FORBIDDEN" => Ok(ErrorCode::Forbidden),
                     "ERROR_CODE_TEAM_ARCHIVED" => Ok(ErrorCode::TeamArchived),
@@ -1154,6 +1157,12 @@ impl serde::Serialize for Send {
         if !self.body.is_empty() {
             len += 1;
         }
+        if !self.mentions.is_empty() {
+            len += 1;
+        }
+        if self.entity.is_some() {
+            len += 1;
+        }
         let mut struct_ser = serializer.serialize_struct("huddle.gateway.v1.Send", len)?;
         if !self.team.is_empty() {
             struct_ser.serialize_field("team", &self.team)?;
@@ -1163,6 +1172,12 @@ impl serde::Serialize for Send {
         }
         if !self.body.is_empty() {
             struct_ser.serialize_field("body", &self.body)?;
+        }
+        if !self.mentions.is_empty() {
+            struct_ser.serialize_field("mentions", &self.mentions)?;
+        }
+        if let Some(v) = self.entity.as_ref() {
+            struct_ser.serialize_field("entity", v)?;
         }
         struct_ser.end()
     }
@@ -1178,6 +1193,8 @@ impl<'de> serde::Deserialize<'de> for Send {
             "client_id",
             "clientId",
             "body",
+            "mentions",
+            "entity",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -1185,6 +1202,8 @@ impl<'de> serde::Deserialize<'de> for Send {
             Team,
             ClientId,
             Body,
+            Mentions,
+            Entity,
             __SkipField__,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -1210,6 +1229,8 @@ impl<'de> serde::Deserialize<'de> for Send {
                             "team" => Ok(GeneratedField::Team),
                             "clientId" | "client_id" => Ok(GeneratedField::ClientId),
                             "body" => Ok(GeneratedField::Body),
+                            "mentions" => Ok(GeneratedField::Mentions),
+                            "entity" => Ok(GeneratedField::Entity),
                             _ => Ok(GeneratedField::__SkipField__),
                         }
                     }
@@ -1232,6 +1253,8 @@ impl<'de> serde::Deserialize<'de> for Send {
                 let mut team__ = None;
                 let mut client_id__ = None;
                 let mut body__ = None;
+                let mut mentions__ = None;
+                let mut entity__ = None;
                 while let Some(k) = map_.next_key()? {
                     match k {
                         GeneratedField::Team => {
@@ -1252,6 +1275,18 @@ impl<'de> serde::Deserialize<'de> for Send {
                             }
                             body__ = Some(map_.next_value()?);
                         }
+                        GeneratedField::Mentions => {
+                            if mentions__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("mentions"));
+                            }
+                            mentions__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Entity => {
+                            if entity__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("entity"));
+                            }
+                            entity__ = map_.next_value()?;
+                        }
                         GeneratedField::__SkipField__ => {
                             let _ = map_.next_value::<serde::de::IgnoredAny>()?;
                         }
@@ -1261,6 +1296,8 @@ impl<'de> serde::Deserialize<'de> for Send {
                     team: team__.unwrap_or_default(),
                     client_id: client_id__.unwrap_or_default(),
                     body: body__.unwrap_or_default(),
+                    mentions: mentions__.unwrap_or_default(),
+                    entity: entity__,
                 })
             }
         }

@@ -20,6 +20,12 @@ pub struct Message {
     /// The text: 1 to 4,000 Unicode code points. Set by the client.
     #[prost(string, tag = "6")]
     pub body: ::prost::alloc::string::String,
+    /// The users whom it mentions, each once. Set by the client.
+    #[prost(string, repeated, tag = "7")]
+    pub mentions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The thing that it is about; unset when there is none. Set by the client.
+    #[prost(message, optional, tag = "8")]
+    pub entity: ::core::option::Option<super::super::event::v1::Entity>,
 }
 /// Asks for a page of messages.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -155,6 +161,42 @@ pub struct CaughtUp {
     /// Everything up to this position has been sent.
     #[prost(uint64, tag = "1")]
     pub seq: u64,
+}
+/// Asks for a page of the messages that mention a user.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMentionsRequest {
+    /// The user; empty = the calling user. Another user than the caller only with the service token.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// Only messages before this one (exclusive), as an earlier page named it; unset = from the newest.
+    #[prost(message, optional, tag = "2")]
+    pub before: ::core::option::Option<MentionPosition>,
+    /// At most this many messages: 1 to 500; 0 = 50.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+}
+/// The place of a message among those that mention a user: by time, then by team and position.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MentionPosition {
+    /// When the log took it: milliseconds since 1970-01-01T00:00:00Z.
+    #[prost(int64, tag = "1")]
+    pub time_ms: i64,
+    /// The team.
+    #[prost(string, tag = "2")]
+    pub team: ::prost::alloc::string::String,
+    /// The position of the event that posted it.
+    #[prost(uint64, tag = "3")]
+    pub seq: u64,
+}
+/// A page of the messages that mention a user.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMentionsResponse {
+    /// The messages, newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub messages: ::prost::alloc::vec::Vec<Message>,
+    /// Whether there are older ones.
+    #[prost(bool, tag = "2")]
+    pub has_older: bool,
 }
 /// Asks what became of sends.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -417,6 +459,33 @@ pub mod history_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Returns a page of the messages that mention a user, newest first, of those teams that the user is in now.
+        pub async fn list_mentions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMentionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMentionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/huddle.history.v1.HistoryService/ListMentions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("huddle.history.v1.HistoryService", "ListMentions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Looks up what became of earlier sends. For gateways: takes the service token only.
         pub async fn find_sends(
             &mut self,
@@ -496,6 +565,14 @@ pub mod history_service_server {
             request: tonic::Request<super::StreamEventsRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::StreamEventsStream>,
+            tonic::Status,
+        >;
+        /// Returns a page of the messages that mention a user, newest first, of those teams that the user is in now.
+        async fn list_mentions(
+            &self,
+            request: tonic::Request<super::ListMentionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMentionsResponse>,
             tonic::Status,
         >;
         /// Looks up what became of earlier sends. For gateways: takes the service token only.
@@ -771,6 +848,51 @@ pub mod history_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/huddle.history.v1.HistoryService/ListMentions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMentionsSvc<T: HistoryService>(pub Arc<T>);
+                    impl<
+                        T: HistoryService,
+                    > tonic::server::UnaryService<super::ListMentionsRequest>
+                    for ListMentionsSvc<T> {
+                        type Response = super::ListMentionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMentionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as HistoryService>::list_mentions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMentionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

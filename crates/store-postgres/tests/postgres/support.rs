@@ -122,7 +122,7 @@ pub(crate) fn posted(team_id: &str, seq: u64) -> Event {
         time: UnixMillis(1_700_000_000_000),
         sender: UserId::parse("ann").unwrap(),
         client_id: ClientId::parse(&format!("c{seq}")).unwrap(),
-        kind: EventKind::Posted { body: Body::parse(&format!("message {seq}")).unwrap() },
+        kind: EventKind::posted(Body::parse(&format!("message {seq}")).unwrap()),
     }
 }
 

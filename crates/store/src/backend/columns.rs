@@ -77,7 +77,7 @@ impl EventColumns {
 
     /// The message in this row.
     pub fn into_message(self) -> Result<Message, Unreadable> {
-        let EventKind::Posted { body } = self.kind()? else {
+        let EventKind::Posted { body, .. } = self.kind()? else {
             return Err(self.unreadable("kind", "not a message".to_owned()));
         };
         Ok(Message {
@@ -94,7 +94,7 @@ impl EventColumns {
         Ok(match self.kind.as_str() {
             "posted" => {
                 let body = self.present("body", self.body.as_deref())?;
-                EventKind::Posted { body: self.read("body", Body::parse(body))? }
+                EventKind::posted(self.read("body", Body::parse(body))?)
             }
             "team_created" => EventKind::TeamCreated { name: self.name()?, owner: self.member()? },
             "team_renamed" => EventKind::TeamRenamed { name: self.name()? },
@@ -154,7 +154,7 @@ pub struct KindColumns<'a> {
 impl<'a> From<&'a EventKind> for KindColumns<'a> {
     fn from(kind: &'a EventKind) -> Self {
         match kind {
-            EventKind::Posted { body } => Self { kind: "posted", body: Some(body.as_str()), ..Self::default() },
+            EventKind::Posted { body, .. } => Self { kind: "posted", body: Some(body.as_str()), ..Self::default() },
             EventKind::TeamCreated { name, owner } => Self {
                 kind: "team_created",
                 name: Some(name.as_str()),

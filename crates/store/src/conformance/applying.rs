@@ -98,7 +98,7 @@ pub async fn every_kind_of_event_comes_back_as_it_was<F: Fixture>(fixture: &F) {
         member(Role::Admin, None),
         member(Role::Member, Some("Bob")),
         EventKind::MemberRoleChanged { user: user("bob"), role: Role::Owner },
-        EventKind::Posted { body: body("hello") },
+        EventKind::posted(body("hello")),
         EventKind::TeamRenamed { name: name("Another name") },
         EventKind::MemberRemoved { user: user("bob") },
         EventKind::TeamArchived,

@@ -38,7 +38,7 @@ pub(super) fn event(team_id: &str, seq: u64, kind: EventKind) -> Event {
 
 /// A message whose body follows from its position.
 pub(super) fn posted(team_id: &str, seq: u64) -> Event {
-    event(team_id, seq, EventKind::Posted { body: body(&format!("message {seq}")) })
+    event(team_id, seq, EventKind::posted(body(&format!("message {seq}"))))
 }
 
 /// The event under another client id.
@@ -55,7 +55,7 @@ pub(super) fn from(mut event: Event, sender: &str) -> Event {
 
 /// The event with another body.
 pub(super) fn saying(mut event: Event, text: &str) -> Event {
-    event.kind = EventKind::Posted { body: body(text) };
+    event.kind = EventKind::posted(body(text));
     event
 }
 

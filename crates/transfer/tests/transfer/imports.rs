@@ -109,7 +109,7 @@ async fn events_of_the_log_that_are_not_stored_are_not_passed_over() {
             team: team_id("live"),
             sender: UserId::parse("ann").unwrap(),
             client_id: ClientId::parse("live").unwrap(),
-            kind: EventKind::Posted { body: Body::parse("live").unwrap() },
+            kind: EventKind::posted(Body::parse("live").unwrap()),
         };
         let published = instance.log.publish(event, Condition::None).await.unwrap().await.unwrap().seq;
         for above in [published.get() / 2, published.get(), published.get() + 1_000_000] {

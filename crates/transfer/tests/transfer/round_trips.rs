@@ -85,7 +85,7 @@ async fn publish(instance: &Instance, team: &TeamId) -> u64 {
         team: team.clone(),
         sender: UserId::parse("ann").unwrap(),
         client_id: ClientId::parse("live").unwrap(),
-        kind: EventKind::Posted { body: Body::parse("live").unwrap() },
+        kind: EventKind::posted(Body::parse("live").unwrap()),
     };
     instance.log.publish(event, Condition::None).await.unwrap().await.unwrap().seq.get()
 }

@@ -28,7 +28,7 @@ fn event(team: &str, index: usize, seq: u64, prev_seq: u64) -> Event {
         4 => EventKind::MemberRemoved { user: user("cat") },
         5 => EventKind::TeamRenamed { name: name("Renamed ☃") },
         6 => EventKind::TeamArchived,
-        _ => EventKind::Posted { body: Body::parse(&format!("message {seq}\n\t\u{1}\u{2028}漢🎉 \"\\")).unwrap() },
+        _ => EventKind::posted(Body::parse(&format!("message {seq}\n\t\u{1}\u{2028}漢🎉 \"\\")).unwrap()),
     };
     Event {
         team: team_id(team),

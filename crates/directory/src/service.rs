@@ -3,9 +3,9 @@
 use huddle_proto::directory::v1::{
     AddMemberRequest, AddMemberResponse, ArchiveTeamRequest, ArchiveTeamResponse, ChangeMemberRoleRequest,
     ChangeMemberRoleResponse, CreateTeamRequest, CreateTeamResponse, GetMembershipRequest, GetMembershipResponse,
-    GetTeamRequest, GetTeamResponse, ListMembersRequest, ListMembersResponse, ListUserTeamsRequest,
-    ListUserTeamsResponse, RemoveMemberRequest, RemoveMemberResponse, RenameTeamRequest, RenameTeamResponse,
-    directory_service_server::DirectoryService,
+    GetTeamRequest, GetTeamResponse, GetUserNamesRequest, GetUserNamesResponse, ListMembersRequest,
+    ListMembersResponse, ListUserTeamsRequest, ListUserTeamsResponse, RemoveMemberRequest, RemoveMemberResponse,
+    RenameTeamRequest, RenameTeamResponse, directory_service_server::DirectoryService,
 };
 use tonic::{Request, Response, Status};
 
@@ -72,6 +72,13 @@ impl DirectoryService for Service {
         request: Request<ListUserTeamsRequest>,
     ) -> Result<Response<ListUserTeamsResponse>, Status> {
         self.directory.calls.observe("ListUserTeams", list_user_teams(&self.directory, request)).await
+    }
+
+    async fn get_user_names(
+        &self,
+        _request: Request<GetUserNamesRequest>,
+    ) -> Result<Response<GetUserNamesResponse>, Status> {
+        Err(Status::unimplemented("names are not served yet"))
     }
 
     async fn get_membership(

@@ -1,7 +1,7 @@
 //! Messages on their way to the wire, and how many of them one answer can carry.
 
 use huddle_grpc::MESSAGE_BYTES_MAX;
-use huddle_proto::history::v1 as wire;
+use huddle_proto::{entity_to_wire, history::v1 as wire, mentions_to_wire};
 use huddle_store::Message;
 
 /// Bytes that the items of one answer may take: the largest gRPC message, less room for its other fields.
@@ -17,6 +17,8 @@ pub(crate) fn message(message: &Message) -> wire::Message {
         sender: message.sender.to_string(),
         client_id: message.client_id.to_string(),
         body: message.body.as_str().to_owned(),
+        mentions: mentions_to_wire(&message.tags),
+        entity: entity_to_wire(&message.tags),
     }
 }
 

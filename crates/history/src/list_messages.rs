@@ -88,7 +88,7 @@ fn farthest_is_oldest(messages: &VecDeque<wire::Message>, position: MessagePosit
 
 #[cfg(test)]
 mod tests {
-    use huddle_domain::{Body, ClientId, Seq, TeamId, UnixMillis, UserId};
+    use huddle_domain::{Body, ClientId, Seq, Tags, TeamId, UnixMillis, UserId};
     use huddle_grpc::MESSAGE_BYTES_MAX;
     use huddle_store::Message;
     use prost::Message as _;
@@ -104,6 +104,7 @@ mod tests {
             sender: UserId::parse("u").unwrap(),
             client_id: ClientId::parse("c").unwrap(),
             body: Body::parse(&"\u{10348}".repeat(4_000)).unwrap(),
+            tags: Tags::default(),
         };
         let mut messages: Vec<Message> = (1..=500).map(message).collect();
         if order == Order::NewestFirst {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 use huddle_proto::history::v1::{
     FindSendsRequest, FindSendsResponse, GetMessageRequest, GetMessageResponse, ListEventsRequest, ListEventsResponse,
-    ListMessagesRequest, ListMessagesResponse, StreamEventsRequest, StreamEventsResponse,
-    history_service_server::HistoryService,
+    ListMentionsRequest, ListMentionsResponse, ListMessagesRequest, ListMessagesResponse, StreamEventsRequest,
+    StreamEventsResponse, history_service_server::HistoryService,
 };
 use tonic::{Request, Response, Status};
 
@@ -45,6 +45,13 @@ impl HistoryService for Service {
     ) -> Result<Response<Self::StreamEventsStream>, Status> {
         let timer = self.reader.metrics.calls.start("StreamEvents");
         stream_events(Arc::clone(&self.reader), request, timer).await.map(Response::new)
+    }
+
+    async fn list_mentions(
+        &self,
+        _request: Request<ListMentionsRequest>,
+    ) -> Result<Response<ListMentionsResponse>, Status> {
+        Err(Status::unimplemented("mentions are not listed yet"))
     }
 
     async fn find_sends(&self, request: Request<FindSendsRequest>) -> Result<Response<FindSendsResponse>, Status> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use huddle_domain::{Body, ClientId, Event, SendKey, Seq, TeamId, UnixMillis, UserId};
+use huddle_domain::{Body, ClientId, Event, SendKey, Seq, Tags, TeamId, UnixMillis, UserId};
 
 use crate::{Page, StoreError};
 
@@ -42,6 +42,8 @@ pub struct Message {
     pub client_id: ClientId,
     /// The text.
     pub body: Body,
+    /// Whom it mentions, and what it is about.
+    pub tags: Tags,
 }
 
 /// Which messages of a team, how many, which way.

@@ -77,7 +77,7 @@ impl EventColumns {
 
     /// The message in this row.
     pub fn into_message(self) -> Result<Message, Unreadable> {
-        let EventKind::Posted { body, .. } = self.kind()? else {
+        let EventKind::Posted { body, tags } = self.kind()? else {
             return Err(self.unreadable("kind", "not a message".to_owned()));
         };
         Ok(Message {
@@ -87,6 +87,7 @@ impl EventColumns {
             sender: self.read("sender_id", UserId::parse(&self.sender_id))?,
             client_id: self.read("client_id", ClientId::parse(&self.client_id))?,
             body,
+            tags,
         })
     }
 

@@ -1,11 +1,14 @@
 //! What a token whose signature is right says, and whether that holds here and now.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use huddle_domain::UserId;
 use serde_json::{Map, Value};
 
-use crate::{TokenError, UserToken, VerifierOptions};
+use crate::{JTI_BYTES_MAX, TokenError, UserToken, VerifierOptions};
 
 /// The last second of the year 9999. Later times are mistakes, and could overflow what is computed from them.
 const TIME_MAX: Duration = Duration::from_secs(253_402_300_799);
@@ -39,6 +42,7 @@ pub(crate) fn check(claims: &Claims, options: &VerifierOptions, now: SystemTime)
         user: user(claims, &options.user_claim)?,
         expires_at,
         name: claims.get("name").and_then(Value::as_str).map(str::to_owned),
+        jti: jti(claims.get("jti")),
     })
 }
 
@@ -65,6 +69,17 @@ fn is_for(claim: Option<&Value>, audience: Option<&str>) -> bool {
         (Some(Value::Array(named)), Some(audience)) => named.iter().any(|name| name.as_str() == Some(audience)),
         (Some(_), None | Some(_)) | (None, Some(_)) => false,
     }
+}
+
+/// Whether a `jti` is there and is none that a list could hold.
+pub(crate) fn has_unfit_jti(claims: &Claims) -> bool {
+    let claim = claims.get("jti");
+    claim.is_some() && jti(claim).is_none()
+}
+
+fn jti(claim: Option<&Value>) -> Option<Arc<str>> {
+    let id = claim?.as_str()?;
+    (1..=JTI_BYTES_MAX).contains(&id.len()).then(|| Arc::from(id))
 }
 
 /// The user's id. LabelLab's ids are integers, which become their decimal text.

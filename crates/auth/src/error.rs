@@ -5,6 +5,9 @@ use huddle_domain::IdError;
 /// Why a token is refused. The texts are safe to show to a client: they never repeat anything of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    /// There is none: the text is empty.
+    #[error("a token is needed")]
+    Missing,
     /// Longer than [`TOKEN_BYTES_MAX`](crate::TOKEN_BYTES_MAX).
     #[error("the token is longer than {} bytes", crate::TOKEN_BYTES_MAX)]
     TooLong,
@@ -54,6 +57,13 @@ pub enum TokenError {
     /// The user's id is the one under which services act.
     #[error("the token's user id is reserved")]
     ReservedUser,
+    /// Tokens can be revoked here, and this one's id (`jti`) could not be listed: it is no text of 1 to
+    /// [`JTI_BYTES_MAX`](crate::JTI_BYTES_MAX) bytes.
+    #[error("the token's id is not a text of 1 to {} bytes", crate::JTI_BYTES_MAX)]
+    Jti,
+    /// Right in every other way, but revoked before its end.
+    #[error("the token is revoked")]
+    Revoked,
     /// No key for user tokens is configured.
     #[error("user tokens are not accepted here")]
     NotAccepted,

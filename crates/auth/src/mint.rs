@@ -9,7 +9,7 @@ use huddle_domain::UserId;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::Value;
 
-use crate::{VerifierError, VerifierOptions, claims::Claims};
+use crate::{JTI_BYTES_MAX, VerifierError, VerifierOptions, claims::Claims};
 
 /// Why a token was not made.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum MintError {
     /// `now` or the end of the token is outside the times that a token can name.
     #[error("the token's start or end is out of range")]
     Time,
+    /// The token's id is empty or longer than [`JTI_BYTES_MAX`].
+    #[error("the token's id needs 1 to {JTI_BYTES_MAX} bytes")]
+    Jti,
     /// The signing library refused.
     #[error("the token could not be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
@@ -37,8 +40,30 @@ impl Minter {
         Ok(Self { options, key })
     }
 
-    /// Makes a token of `user`, valid from `now` for `ttl` (whole seconds), HS256. `name` is the user's display name.
+    /// Makes a token of `user`, valid from `now` for `ttl` (whole seconds), HS256. `name` is the user's display name. The
+    /// token has no id, so that it cannot be revoked.
     pub fn mint(&self, user: &UserId, name: Option<&str>, ttl: Duration, now: SystemTime) -> Result<String, MintError> {
+        self.sign(self.claims(user, name, ttl, now)?)
+    }
+
+    /// As [`mint`](Self::mint), with the id `jti`, by which the token can be revoked. No other token may ever have the same.
+    pub fn mint_revocable(
+        &self,
+        jti: &str,
+        user: &UserId,
+        name: Option<&str>,
+        ttl: Duration,
+        now: SystemTime,
+    ) -> Result<String, MintError> {
+        if !(1..=JTI_BYTES_MAX).contains(&jti.len()) {
+            return Err(MintError::Jti);
+        }
+        let mut claims = self.claims(user, name, ttl, now)?;
+        claims.insert("jti".to_owned(), jti.into());
+        self.sign(claims)
+    }
+
+    fn claims(&self, user: &UserId, name: Option<&str>, ttl: Duration, now: SystemTime) -> Result<Claims, MintError> {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| MintError::Time)?.as_secs();
         let end = now.checked_add(ttl.as_secs()).ok_or(MintError::Time)?;
         let mut claims = Claims::new();
@@ -54,6 +79,10 @@ impl Minter {
                 set(claim, value.into());
             }
         }
+        Ok(claims)
+    }
+
+    fn sign(&self, claims: Claims) -> Result<String, MintError> {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key).map_err(MintError::Sign)
     }
 }

@@ -5,4 +5,4 @@ mod tests;
 mod verifier;
 
 pub(crate) use verifier::part;
-pub use verifier::{Identity, TOKEN_BYTES_MAX, UserToken, Verifier, bearer_token};
+pub use verifier::{Identity, JTI_BYTES_MAX, TOKEN_BYTES_MAX, UserToken, Verifier, bearer_token};

@@ -70,7 +70,12 @@ fn verdict(changes: &Value) -> Result<UserToken, TokenError> {
 fn a_good_token_names_its_user_until_it_expires() {
     assert_eq!(
         verdict(&json!({"name": "Ada", "nbf": NOW - 5})),
-        Ok(UserToken { user: UserId::parse("7").unwrap(), expires_at: at(NOW + 600), name: Some("Ada".to_owned()) })
+        Ok(UserToken {
+            user: UserId::parse("7").unwrap(),
+            expires_at: at(NOW + 600),
+            name: Some("Ada".to_owned()),
+            jti: None
+        })
     );
 }
 
@@ -171,7 +176,6 @@ fn what_is_not_a_token_is_refused() {
     let no_algorithm = token_with_header(&json!({"typ": "JWT"}));
     let deep = format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode("[".repeat(2_000)));
     for text in [
-        "",
         ".",
         "..",
         "...",
@@ -263,19 +267,6 @@ fn the_user_id_must_be_an_id() {
 }
 
 #[test]
-fn labellabs_integer_identities_become_their_decimal_text() {
-    let labellab = Verifier::new(VerifierOptions { user_claim: "identity".to_owned(), ..options() }).unwrap();
-    let changes = json!({
-        "sub": null, "identity": 42, "jti": "9f5c", "type": "access", "fresh": false, "iat": NOW, "nbf": NOW, "user_claims": {},
-    });
-    assert_eq!(labellab.verify_user(&token(&changes), now()).unwrap().user.as_str(), "42");
-    assert_eq!(labellab.verify_user(&token(&json!({})), now()), Err(TokenError::NoUser));
-
-    let refresh = json!({"sub": null, "identity": 42, "type": "refresh"});
-    assert_eq!(labellab.verify_user(&token(&refresh), now()), Err(TokenError::RefreshToken));
-}
-
-#[test]
 fn the_service_token_is_a_service_and_no_part_of_it_is() {
     let verifier = verifier();
     assert_eq!(verifier.verify_bearer(SERVICE_TOKEN, now()), Ok(Identity::Service));
@@ -284,7 +275,6 @@ fn the_service_token_is_a_service_and_no_part_of_it_is() {
         &format!("{SERVICE_TOKEN}x"),
         &SERVICE_TOKEN.to_uppercase(),
         &format!("x{}", &SERVICE_TOKEN[1..]),
-        "",
     ] {
         assert_eq!(verifier.verify_bearer(wrong, now()), Err(TokenError::Malformed), "{wrong:?}");
     }
@@ -298,7 +288,7 @@ fn what_is_not_configured_is_not_accepted() {
     let services_only = Verifier::new(VerifierOptions { secret: None, ..options() }).unwrap();
     assert_eq!(services_only.verify_bearer(&token(&json!({})), now()), Err(TokenError::NotAccepted));
     let users_only = Verifier::new(VerifierOptions { service_token: None, ..options() }).unwrap();
-    assert_eq!(users_only.verify_bearer("", now()), Err(TokenError::Malformed));
+    assert_eq!(users_only.verify_bearer("", now()), Err(TokenError::Missing));
     assert_eq!(users_only.verify_bearer(SERVICE_TOKEN, now()), Err(TokenError::Malformed));
 }
 
@@ -340,7 +330,10 @@ fn minted_tokens_are_accepted_by_a_verifier_with_the_same_options() {
     let minter = Minter::new(options.clone()).unwrap();
     let token = minter.mint(&user, Some("Ada"), Duration::from_mins(1), now()).unwrap();
     let verified = Verifier::new(options).unwrap().verify_user(&token, now()).unwrap();
-    assert_eq!(verified, UserToken { user: user.clone(), expires_at: at(NOW + 60), name: Some("Ada".to_owned()) });
+    assert_eq!(
+        verified,
+        UserToken { user: user.clone(), expires_at: at(NOW + 60), name: Some("Ada".to_owned()), jti: None }
+    );
 
     assert!(minter.mint(&user, None, Duration::MAX, now()).is_err());
     let error = Minter::new(VerifierOptions { secret: None, ..self::options() }).unwrap_err();

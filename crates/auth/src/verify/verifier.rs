@@ -1,7 +1,7 @@
 //! The verifier: header, signature, claims, in this order. The claims are judged here and not by the JWT library, which asks
 //! the system's clock.
 
-use std::{fmt, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use huddle_domain::UserId;
@@ -9,13 +9,16 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
-use crate::{TokenError, VerifierError, VerifierOptions, claims, header};
+use crate::{Revocations, TokenError, VerifierError, VerifierOptions, claims, header};
 
 /// The algorithm of the one kind of key that there is, a shared secret. The header must name it too, but does not choose it.
 const ALGORITHM: Algorithm = Algorithm::HS256;
 
 /// Longest token, in bytes: below the 8 KiB at which proxies begin to refuse a header.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024 - 1;
+
+/// Longest id of a token (`jti`), in bytes.
+pub const JTI_BYTES_MAX: usize = 128;
 
 /// Who shows a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +38,16 @@ pub struct UserToken {
     pub expires_at: SystemTime,
     /// The user's name (`name`), if the token has one: as it came, unchecked.
     pub name: Option<String>,
+    /// The token's own id (`jti`), for [`Verifier::is_revoked`]. `None` when it has none, or none of 1 to
+    /// [`JTI_BYTES_MAX`] bytes: such a token cannot be revoked.
+    pub jti: Option<Arc<str>>,
 }
 
 /// Checks tokens. Make one per process and share it.
 pub struct Verifier {
     options: VerifierOptions,
     user_key: Option<DecodingKey>,
+    revocations: Option<Revocations>,
 }
 
 impl Verifier {
@@ -48,7 +55,14 @@ impl Verifier {
     pub fn new(options: VerifierOptions) -> Result<Self, VerifierError> {
         options.check()?;
         let user_key = options.secret.as_ref().map(|secret| DecodingKey::from_secret(secret.as_bytes()));
-        Ok(Self { options, user_key })
+        Ok(Self { options, user_key, revocations: None })
+    }
+
+    /// From now on refuses user tokens whose id is in `revocations`, whatever is put there later, and those with an id that
+    /// no list could hold. Tokens without an id are accepted as before.
+    #[must_use]
+    pub fn with_revocations(self, revocations: Revocations) -> Self {
+        Self { revocations: Some(revocations), ..self }
     }
 
     /// Takes the shared service token or a user token; `bearer` is the bare token, see [`bearer_token`].
@@ -61,6 +75,9 @@ impl Verifier {
 
     /// Takes a user token only. `now` is the present; the leeway of the options is added here.
     pub fn verify_user(&self, token: &str, now: SystemTime) -> Result<UserToken, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Missing);
+        }
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
@@ -78,7 +95,21 @@ impl Verifier {
             Ok(false) => return Err(TokenError::Signature),
             Err(_) => return Err(TokenError::Malformed),
         }
-        claims::check(&part(payload)?, &self.options, now)
+        let claims = part(payload)?;
+        let token = claims::check(&claims, &self.options, now)?;
+        if self.revocations.is_some() && claims::has_unfit_jti(&claims) {
+            return Err(TokenError::Jti);
+        }
+        if token.jti.as_deref().is_some_and(|jti| self.is_revoked(jti)) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(token)
+    }
+
+    /// Whether a token that was good has been revoked meanwhile; `jti` is its [`UserToken::jti`]. Takes no time to speak of,
+    /// so that whoever keeps a connection open may ask at every heartbeat.
+    pub fn is_revoked(&self, jti: &str) -> bool {
+        self.revocations.as_ref().is_some_and(|revocations| revocations.contains(jti))
     }
 
     /// Compares in a time that depends on the lengths only, not on how much of the token is right.
@@ -90,7 +121,10 @@ impl Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Verifier")
+            .field("options", &self.options)
+            .field("revocations", &self.revocations)
+            .finish_non_exhaustive()
     }
 }
 

@@ -43,7 +43,7 @@ impl Minter {
     /// Makes a token of `user`, valid from `now` for `ttl` (whole seconds), HS256. `name` is the user's display name. The
     /// token has no id, so that it cannot be revoked.
     pub fn mint(&self, user: &UserId, name: Option<&str>, ttl: Duration, now: SystemTime) -> Result<String, MintError> {
-        self.sign(self.claims(user, name, ttl, now)?)
+        self.sign(&self.claims(user, name, ttl, now)?)
     }
 
     /// As [`mint`](Self::mint), with the id `jti`, by which the token can be revoked. No other token may ever have the same.
@@ -60,7 +60,7 @@ impl Minter {
         }
         let mut claims = self.claims(user, name, ttl, now)?;
         claims.insert("jti".to_owned(), jti.into());
-        self.sign(claims)
+        self.sign(&claims)
     }
 
     fn claims(&self, user: &UserId, name: Option<&str>, ttl: Duration, now: SystemTime) -> Result<Claims, MintError> {
@@ -82,8 +82,8 @@ impl Minter {
         Ok(claims)
     }
 
-    fn sign(&self, claims: Claims) -> Result<String, MintError> {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key).map_err(MintError::Sign)
+    fn sign(&self, claims: &Claims) -> Result<String, MintError> {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.key).map_err(MintError::Sign)
     }
 }
 

@@ -35,7 +35,11 @@ fn identify(metadata: &MetadataMap, verifier: &Verifier) -> Result<Identity, Ref
         return Err(Refusal::new(ErrorCode::InvalidToken, "the call needs `authorization: Bearer <token>`"));
     };
     verifier.verify_bearer(token, SystemTime::now()).map_err(|error| {
-        let code = if error == TokenError::Expired { ErrorCode::TokenExpired } else { ErrorCode::InvalidToken };
+        let code = match error {
+            TokenError::Expired => ErrorCode::TokenExpired,
+            TokenError::Revoked => ErrorCode::TokenRevoked,
+            _ => ErrorCode::InvalidToken,
+        };
         Refusal::new(code, error.to_string())
     })
 }

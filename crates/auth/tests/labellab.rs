@@ -2,6 +2,7 @@
 //!
 //! The two texts below came out of that library, with nothing set but the secret:
 //! `create_access_token(42)` and `create_refresh_token(42)`. Their claims are beside them.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     collections::HashSet,

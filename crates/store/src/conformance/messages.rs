@@ -56,7 +56,7 @@ pub async fn a_message_is_found_by_its_position_only<F: Fixture>(fixture: &F) {
     let rename = event("a", 3, EventKind::TeamRenamed { name: name("Other") });
     store_all(&mut *writer, [created("a", 1, "ann"), sent.clone(), rename]).await;
 
-    let EventKind::Posted { body, .. } = sent.kind else { unreachable!("the sample is a message") };
+    let EventKind::Posted { body, tags } = sent.kind else { unreachable!("the sample is a message") };
     let expected = Message {
         team: sent.team,
         seq: sent.seq,
@@ -64,6 +64,7 @@ pub async fn a_message_is_found_by_its_position_only<F: Fixture>(fixture: &F) {
         sender: sent.sender,
         client_id: sent.client_id,
         body,
+        tags,
     };
     assert_eq!(store.message(&team("a"), Seq::new(2)).await.unwrap(), Some(expected));
     for (team_id, seq) in [("a", 0), ("a", 1), ("a", 3), ("a", 4), ("a", u64::MAX), ("b", 2)] {

@@ -13,4 +13,5 @@ pub mod config;
 pub mod health;
 pub mod lifecycle;
 pub mod metrics;
+pub mod revoked;
 pub mod telemetry;

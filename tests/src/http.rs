@@ -11,16 +11,23 @@ use tokio::{
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An answer; its head only as far as tests look at it.
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// The fields of the head, as they came; none of a WebSocket that is refused.
+    pub head: Vec<(String, String)>,
     /// The body.
     pub body: String,
 }
 
 impl Answer {
+    /// The first field `name` of the head, in whatever case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_str(&self.body).with_context(|| format!("status {}, no JSON: {}", self.status, self.body))
@@ -60,7 +67,9 @@ pub async fn request(method: &str, url: &str, token: Option<&str>, body: Option<
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.with_context(|| format!("{method} {url} was answered with {head:?}"))?;
     let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Ok(Answer { status, body: if is_chunked { dechunked(body)? } else { body.to_owned() } })
+    let fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+    Ok(Answer { status, head: fields, body: if is_chunked { dechunked(body)? } else { body.to_owned() } })
 }
 
 fn dechunked(mut rest: &str) -> Result<String> {

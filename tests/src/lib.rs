@@ -20,8 +20,10 @@ pub mod http;
 mod log_state;
 mod metrics;
 pub mod raw_ws;
+mod round_robin;
 mod service;
 mod single;
+pub mod socketio;
 mod sql;
 mod stage;
 mod wait;
@@ -30,12 +32,14 @@ pub use access::{Access, SECRET, SERVICE_TOKEN};
 pub use binary::huddle;
 pub use check::{StoredEvent, assert_chained, assert_receipts, assert_whole};
 pub use clients::{
-    Accepted, ClientKind, Clients, ConnectionPlan, Content, Entry, EventSeen, Record, SendPlan, SubscriptionPlan,
+    Accepted, ClientKind, Clients, ConnectionPlan, Content, Entry, EventSeen, Library, Record, SendPlan,
+    SubscriptionPlan, Transport,
 };
 pub use cluster::{Cluster, ClusterOptions};
 pub use deployment::{Backend, Deployment, DeploymentOptions};
 pub use grpc::{DirectoryClient, HistoryClient};
 pub use metrics::Samples;
+pub use round_robin::RoundRobin;
 pub use service::{Role, Service, ServiceOptions};
 pub use single::{Single, SingleOptions};
 pub use stage::{Stage, command_in, told};

@@ -164,7 +164,7 @@ impl RawWs {
             ensure!(self.read_more().await, "the answer's body is cut off");
         }
         let body = String::from_utf8(self.bytes.drain(..length).collect())?;
-        Ok(Opened::Refused(Answer { status, body }))
+        Ok(Opened::Refused(Answer { status, head: Vec::new(), body }))
     }
 
     /// Sends bytes as they are.

@@ -123,8 +123,8 @@ impl Traffic {
             let (team, member) = (index % TEAMS, index / TEAMS);
             let messages_of = |index| (index..MESSAGES).step_by(TEAMS * MEMBERS);
             let of_team = (0..MEMBERS).map(|member| messages_of(member * TEAMS + team).len()).sum();
-            let kind = ClientKind::ALL[member % ClientKind::ALL.len()];
-            let gateway = member / ClientKind::ALL.len();
+            let kind = ClientKind::NATIVE[member % ClientKind::NATIVE.len()];
+            let gateway = member / ClientKind::NATIVE.len();
             let name = format!("team-{team}");
             let send = |number: usize| SendPlan {
                 team: name.clone(),

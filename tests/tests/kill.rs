@@ -180,7 +180,7 @@ impl Team {
     }
 
     fn members(&self) -> Vec<String> {
-        let followers = (0..ClientKind::ALL.len()).map(follower);
+        let followers = (0..ClientKind::NATIVE.len()).map(follower);
         let roles = ["eager", "steady", "rest"].map(str::to_owned).into_iter().chain(followers);
         roles.map(|role| self.user(&role)).collect()
     }
@@ -319,7 +319,7 @@ fn messages_url(access: &Access, team: &str) -> String {
 /// Followers of each kind, from the first event: ours in each team, and one of the others in each third one.
 async fn follow(access: &Access, teams: &[Team]) -> Result<Vec<Clients>> {
     let mut groups = Vec::new();
-    for (index, kind) in ClientKind::ALL.into_iter().enumerate() {
+    for (index, kind) in ClientKind::NATIVE.into_iter().enumerate() {
         let plans = teams.iter().enumerate().filter(|(place, _)| kind == ClientKind::Rust || place % 3 == index);
         let plans = plans.map(|(_, team)| {
             Ok(ConnectionPlan {

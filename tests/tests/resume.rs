@@ -93,7 +93,7 @@ async fn read(
     messages: usize,
 ) -> Result<Vec<Clients>> {
     let mut readers = Vec::new();
-    for (index, kind) in ClientKind::ALL.into_iter().enumerate() {
+    for (index, kind) in ClientKind::NATIVE.into_iter().enumerate() {
         let plan = ConnectionPlan {
             name: format!("{kind:?}@gateway-{gateway}"),
             urls: vec![access.ws_url(gateway)],

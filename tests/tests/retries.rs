@@ -219,7 +219,7 @@ async fn post(access: &Access, gateway: usize, body: &str) -> Result<http::Answe
 /// A reader of each kind, from the team's first event, over both gateways.
 async fn read(access: &Access) -> Result<Vec<Clients>> {
     let mut readers = Vec::new();
-    for (index, kind) in ClientKind::ALL.into_iter().enumerate() {
+    for (index, kind) in ClientKind::NATIVE.into_iter().enumerate() {
         let plan = ConnectionPlan {
             name: format!("{kind:?}"),
             urls: vec![access.ws_url(index % 2)],

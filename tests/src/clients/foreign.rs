@@ -1,8 +1,10 @@
-//! Owns the processes of clients that we did not write: `tests/clients/native_ws.mjs` and `native_ws.py`.
+//! Owns the processes of clients that we did not write: `native_ws.mjs`, `native_ws.py`, `socketio_by_plan.mjs` and
+//! `socketio_by_plan.py` in `tests/clients`.
 //!
 //! Such a process reads its plan, one line of JSON, then the words `go` and `stop`, from its standard input; it answers
 //! with the words `caught_up` and `done`. What it receives it writes to the plan's `record`, each line a JSON object with
-//! the connection's name, its number (`attempt`) and the frame as it came. It ends when its input does.
+//! the connection's name, its number (`attempt`) and the frame as it came, or the name of an event of Socket.IO
+//! (`socketio`) and its `data`. It ends when its input does.
 
 use std::{
     collections::HashMap,
@@ -21,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ClientKind, ConnectionPlan, Entry, Record, record::Line};
+use super::{ClientKind, ConnectionPlan, Entry, Library, Record, Transport, record::Line};
 
 /// What an error quotes of what clients said, and of what they received.
 const QUOTED_CHARACTERS: usize = 2_000;
@@ -42,6 +44,27 @@ pub(super) struct ForeignClients {
 struct Plan<'a> {
     record: &'a Path,
     connections: &'a [ConnectionPlan],
+    client: Option<SocketIo>,
+}
+
+#[derive(Serialize)]
+struct SocketIo {
+    /// The library's, where it has several.
+    version: Option<u8>,
+    transports: &'static [&'static str],
+}
+
+impl SocketIo {
+    fn of(kind: ClientKind) -> Option<Self> {
+        let ClientKind::SocketIo(library, transport) = kind else { return None };
+        let version = match library {
+            Library::JavaScript2 => Some(2),
+            Library::JavaScript3 => Some(3),
+            Library::JavaScript4 => Some(4),
+            Library::Python => None,
+        };
+        Some(Self { version, transports: Transport::names(transport) })
+    }
 }
 
 impl ForeignClients {
@@ -56,7 +79,12 @@ impl ForeignClients {
         let input = process.stdin.take().context("no standard input")?;
         let output = BufReader::new(process.stdout.take().context("no standard output")?).lines();
         let names = plans.iter().map(|plan| plan.name.clone()).collect();
-        let plan = serde_json::to_string(&Plan { record: &record, connections: &plans })?;
+        let client = SocketIo::of(kind);
+        ensure!(
+            client.is_none() || plans.iter().all(|plan| plan.urls.len() == 1),
+            "clients of Socket.IO have one address"
+        );
+        let plan = serde_json::to_string(&Plan { record: &record, connections: &plans, client })?;
         let mut clients = Self { kind, names, record, errors, process, input, output, heard: Vec::new() };
         clients.say(&plan).await?;
         Ok(clients)
@@ -93,7 +121,7 @@ impl ForeignClients {
         let mut entries: HashMap<String, Vec<Entry>> = HashMap::new();
         for line in text.lines() {
             let line: Line = serde_json::from_str(line).with_context(|| format!("{:?} received {line}", self.kind))?;
-            entries.entry(line.connection.clone()).or_default().push(line.into());
+            entries.entry(line.connection.clone()).or_default().extend(line.entries()?);
         }
         let record =
             |name: &String| Record { connection: name.clone(), entries: entries.remove(name).unwrap_or_default() };
@@ -115,17 +143,21 @@ fn end_of(file: &Path) -> String {
 fn command(kind: ClientKind) -> Result<Command> {
     let tools = Tools::locate()?;
     let script = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name);
+    let node = |name: &str| {
+        let mut node = Command::new("node");
+        node.arg(script(name)).env("NODE_PATH", tools.node_modules()?);
+        anyhow::Ok(node)
+    };
+    let python = |name: &str| {
+        let mut python = Command::new(tools.python()?);
+        python.arg(script(name));
+        anyhow::Ok(python)
+    };
     Ok(match kind {
-        ClientKind::Node => {
-            let mut node = Command::new("node");
-            node.arg(script("native_ws.mjs")).env("NODE_PATH", tools.node_modules()?);
-            node
-        }
-        ClientKind::Python => {
-            let mut python = Command::new(tools.python()?);
-            python.arg(script("native_ws.py"));
-            python
-        }
+        ClientKind::Node => node("native_ws.mjs")?,
+        ClientKind::Python => python("native_ws.py")?,
+        ClientKind::SocketIo(Library::Python, _) => python("socketio_by_plan.py")?,
+        ClientKind::SocketIo(..) => node("socketio_by_plan.mjs")?,
         ClientKind::Rust => bail!("our own clients are no process"),
     })
 }

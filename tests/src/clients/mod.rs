@@ -1,12 +1,14 @@
-//! Owns groups of WebSocket clients that follow a plan: in Node (`ws`), in Python (`websockets`), and our own in Rust.
+//! Owns groups of clients that follow a plan: of Huddle's own protocol in Node (`ws`), in Python (`websockets`), and our
+//! own in Rust; of LabelLab's protocol in Node (three generations of `socket.io-client`) and Python (`python-socketio`).
 //!
-//! All three do the same: connect, say hello, subscribe; on [`Clients::go`] send what the plan says, some at once; on a
+//! All do the same: connect, show their token, subscribe; on [`Clients::go`] send what the plan says, some at once; on a
 //! lost connection go on at the next address, from their cursors, and repeat under the same `client_id` what is not
 //! stored yet. They note down what they receive and judge nothing: [`Record`]s are for the test to check.
 
 mod foreign;
 mod ours;
 mod record;
+mod socketio;
 
 use std::{path::Path, time::Duration};
 
@@ -26,11 +28,57 @@ pub enum ClientKind {
     Python,
     /// `huddle-client`, protobuf frames.
     Rust,
+    /// A client of Socket.IO. It has one address, receives messages alone of a team's events, and subscribes to all
+    /// teams of its user, whatever its plan says.
+    SocketIo(Library, Transport),
+}
+
+/// Who wrote a client of Socket.IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Library {
+    /// npm's `socket.io-client` 2, of Engine.IO 3.
+    JavaScript2,
+    /// npm's `socket.io-client` 3, of Engine.IO 4.
+    JavaScript3,
+    /// npm's `socket.io-client` 4, of Engine.IO 4.
+    JavaScript4,
+    /// PyPI's `python-socketio` 5, of Engine.IO 4.
+    Python,
+}
+
+/// How a client of Socket.IO talks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// By requests alone.
+    Polling,
+    /// By a WebSocket from the beginning.
+    WebSocket,
+    /// By requests until a WebSocket is open.
+    Upgrade,
 }
 
 impl ClientKind {
-    /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::Node, Self::Python, Self::Rust];
+    /// Every kind that talks Huddle's own protocol.
+    pub const NATIVE: [Self; 3] = [Self::Node, Self::Python, Self::Rust];
+
+    /// Every kind that talks Socket.IO.
+    pub fn socket_io() -> Vec<Self> {
+        let libraries = [Library::JavaScript2, Library::JavaScript3, Library::JavaScript4, Library::Python];
+        let transports = [Transport::Polling, Transport::WebSocket, Transport::Upgrade];
+        let of = |library| transports.into_iter().map(move |transport| Self::SocketIo(library, transport));
+        libraries.into_iter().flat_map(of).collect()
+    }
+}
+
+impl Transport {
+    /// As the libraries want them named.
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Polling => &["polling"],
+            Self::WebSocket => &["websocket"],
+            Self::Upgrade => &["polling", "websocket"],
+        }
+    }
 }
 
 /// What one connection does.
@@ -38,7 +86,8 @@ impl ClientKind {
 pub struct ConnectionPlan {
     /// Names it in the records; unique in its group, no white space.
     pub name: String,
-    /// WebSocket endpoints: the first is tried first, the next after each lost connection.
+    /// WebSocket endpoints: the first is tried first, the next after each lost connection. For a client of Socket.IO one
+    /// `http://host:port`.
     pub urls: Vec<String>,
     /// The user's token.
     pub token: String,
@@ -88,7 +137,7 @@ impl Clients {
     pub async fn start(kind: ClientKind, plans: Vec<ConnectionPlan>, files: &Path) -> Result<Self> {
         Ok(Self(match kind {
             ClientKind::Rust => Inner::Ours(OurClients::start(plans)),
-            ClientKind::Node | ClientKind::Python => {
+            ClientKind::Node | ClientKind::Python | ClientKind::SocketIo(..) => {
                 Inner::Foreign(Box::new(ForeignClients::start(kind, plans, files).await?))
             }
         }))

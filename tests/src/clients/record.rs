@@ -1,7 +1,13 @@
 //! Owns what clients noted down, and the reading of JSON frames as `gateway.proto` describes them. Our own decoder has
 //! no part in it: what Node and Python received is judged from the text.
 
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::socketio;
 
 /// What one client received, in the order of arrival.
 #[derive(Debug, Clone)]
@@ -38,6 +44,14 @@ impl Record {
         caught_up.collect()
     }
 
+    /// When it was connected, each time. Noted by clients of Socket.IO alone.
+    pub fn connected(&self) -> impl Iterator<Item = SystemTime> {
+        self.entries.iter().filter_map(|entry| match &entry.content {
+            Content::Connected { at_ms } => Some(SystemTime::UNIX_EPOCH + Duration::from_millis(*at_ms)),
+            _ => None,
+        })
+    }
+
     /// How many connections it took.
     pub fn connections(&self) -> u32 {
         self.entries.iter().map(|entry| entry.attempt + 1).max().unwrap_or_default()
@@ -56,6 +70,11 @@ pub struct Entry {
 /// What a frame says, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
+    /// The connection was made.
+    Connected {
+        /// In Unix time, milliseconds.
+        at_ms: u64,
+    },
     /// An event.
     Event(EventSeen),
     /// The end of a catch-up.
@@ -86,7 +105,7 @@ pub enum Content {
         /// Its name in `ErrorCode`.
         code: String,
     },
-    /// Something else: the name of its field in `ServerFrame`.
+    /// Something else: the name of its field in `ServerFrame`, or of Socket.IO's event.
     Other(String),
 }
 
@@ -130,7 +149,10 @@ pub struct EventSeen {
 pub(super) struct Line {
     pub(super) connection: String,
     attempt: u32,
-    frame: Frame,
+    frame: Option<Frame>,
+    socketio: Option<String>,
+    #[serde(default)]
+    data: Value,
 }
 
 /// A server frame in JSON: exactly one field but `reply_to` is there.
@@ -165,10 +187,22 @@ struct ErrorSeen {
     code: String,
 }
 
-impl From<Line> for Entry {
-    fn from(line: Line) -> Self {
-        let Frame { event, accepted, caught_up, stored, subscribed, error, rest } = line.frame;
-        let content = event
+impl Line {
+    /// An acknowledgement of Socket.IO may be both receipts at once.
+    pub(super) fn entries(self) -> Result<Vec<Entry>> {
+        let contents = match (self.frame, self.socketio) {
+            (Some(frame), None) => vec![frame.into()],
+            (None, Some(event)) => socketio::contents(&event, &self.data)?,
+            _ => None.context("a line is a frame or an event of Socket.IO")?,
+        };
+        Ok(contents.into_iter().map(|content| Entry { attempt: self.attempt, content }).collect())
+    }
+}
+
+impl From<Frame> for Content {
+    fn from(frame: Frame) -> Self {
+        let Frame { event, accepted, caught_up, stored, subscribed, error, rest } = frame;
+        event
             .map(Content::Event)
             .or_else(|| accepted.map(Content::Accepted))
             .or_else(|| caught_up.map(|Position { team, seq }| Content::CaughtUp { team, seq }))
@@ -177,8 +211,7 @@ impl From<Line> for Entry {
             .or_else(|| error.map(|ErrorSeen { code }| Content::Error { code }))
             .unwrap_or_else(|| {
                 Content::Other(rest.into_iter().map(|(field, _)| field).find(|f| f != "reply_to").unwrap_or_default())
-            });
-        Self { attempt: line.attempt, content }
+            })
     }
 }
 

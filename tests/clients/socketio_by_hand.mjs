@@ -1,0 +1,66 @@
+// Does with npm's `socket.io-client`, in one of three generations, what it is told, line by line.
+//
+// Standard input, each a line of JSON:
+//   {"open": name, "version": 2 | 3 | 4, "url": …, "options": {…}}    what the library calls its options
+//   {"emit": name, "event": …, "args": […], "ack": number | null}     with an ack callback if there is a number
+//   {"auth": name, "data": {…}}                                       the auth payload of connections from now on
+//   {"drop": name}                                                    ends the connection; the library makes a new one
+//   {"close": name}                                                   ends the connection for good
+// Standard output, each a line of JSON: {"socket": name, "event": …, "args": […]} or {"socket": name, "ack": number,
+// "args": […]}. It ends when its input does. See tests/src/socketio.rs.
+
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+
+const require = createRequire(import.meta.url);
+
+const EVENTS = [
+  "receive_message",
+  "notification",
+  "message_error",
+  "notification_error",
+  "typing",
+  "message_stored",
+  "caught_up",
+  "subscription_ended",
+  "token_expiring",
+  "go_away",
+];
+
+const sockets = new Map();
+const auths = new Map();
+const tell = (told) => console.log(JSON.stringify(told));
+
+function open(name, version, url, { auth, ...options }) {
+  const library = require(`socket.io-client-${version}`);
+  auths.set(name, auth);
+  if (version > 2) options.auth = (give) => give(auths.get(name));
+  const socket = (library.io ?? library)(url, { forceNew: true, reconnectionDelay: 100, ...options });
+  for (const event of ["connect", ...EVENTS]) socket.on(event, (...args) => tell({ socket: name, event, args }));
+  // Version 4 says more than the reason.
+  socket.on("disconnect", (reason) => tell({ socket: name, event: "disconnect", args: [reason] }));
+  const refused = (message, data) => tell({ socket: name, event: "refused", args: [{ message, data }] });
+  // Others are errors of the transport, which the library deals with.
+  socket.on("connect_error", (error) => error.data?.code && refused(error.message, error.data));
+  socket.on("error", (error) => typeof error === "string" && refused(error));
+  sockets.set(name, socket);
+}
+
+const input = createInterface({ input: process.stdin });
+input.on("line", (line) => {
+  const told = JSON.parse(line);
+  if (told.open) {
+    open(told.open, told.version, told.url, told.options);
+  } else if (told.emit) {
+    const { emit, event, args, ack } = told;
+    const answered = ack === null ? [] : [(...args) => tell({ socket: emit, ack, args })];
+    sockets.get(emit).emit(event, ...args, ...answered);
+  } else if (told.auth) {
+    auths.set(told.auth, told.data);
+  } else if (told.drop) {
+    sockets.get(told.drop).io.engine.close();
+  } else if (told.close) {
+    sockets.get(told.close).disconnect();
+  }
+});
+input.on("close", () => process.exit(0));

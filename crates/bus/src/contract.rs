@@ -27,6 +27,8 @@ pub struct Losses {
     pub requests: u64,
     /// Replies that could not be sent from this handle.
     pub replies: u64,
+    /// Messages of either kind that came faster than they could be told apart.
+    pub messages: u64,
 }
 
 /// The way from gateway to gateway, for what may be lost: nothing is kept, nothing is sent a second time.

@@ -5,6 +5,8 @@
 //! [`queue`], which has the bounds in it.
 #![deny(missing_docs)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod error;
 mod local;

@@ -137,7 +137,7 @@ impl Bus for LocalBus {
         Losses {
             signals: self.lost_signals.load(Ordering::Relaxed),
             requests: self.lost_requests.load(Ordering::Relaxed),
-            replies: 0,
+            ..Losses::default()
         }
     }
 }

@@ -31,6 +31,11 @@ impl PeerRequest {
             answer((payload.len() <= PAYLOAD_BYTES_MAX).then_some(payload));
         }
     }
+
+    /// Drops the request without answering: for an implementation that tells the one who asked in a way of its own.
+    pub fn forget(mut self) {
+        self.answer.0 = None;
+    }
 }
 
 impl Drop for Reply {

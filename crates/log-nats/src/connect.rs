@@ -82,14 +82,10 @@ impl Signals {
 impl Link {
     /// Connects and checks the server, trying for some seconds while it cannot be reached.
     pub(crate) async fn open(config: &Config) -> Result<Self, LogError> {
-        let servers = config.servers.iter().map(|server| parse_server(server)).collect::<Result<Vec<_>, _>>()?;
         let signals = Arc::new(Signals::new());
-        // One attempt goes through all servers.
-        let attempt = (CONNECT_TIMEOUT + CONNECT_PAUSE_ALLOWANCE) * u32::try_from(servers.len()).unwrap_or(u32::MAX);
-        let limits = Limits { attempt, ..Limits::default() };
-        let client = until_answered_for("connecting to nats", limits, || {
-            let (servers, signals) = (servers.clone(), Arc::clone(&signals));
-            async move { options(signals).connect(servers).await.map_err(|error| refusal(&error)) }
+        let client = connect(config, "huddle", {
+            let signals = Arc::clone(&signals);
+            move |event| signals.note(event)
         })
         .await?;
         let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
@@ -130,6 +126,24 @@ fn is_disabled_for_account(error: &jetstream::Error) -> bool {
     matches!(error.error_code(), ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT | ErrorCode::JETSTREAM_NOT_ENABLED)
 }
 
+/// Connects under the name `name`, trying for some seconds while no server can be reached. `note` is told of every event of
+/// the connection, and must not block.
+pub(crate) async fn connect(
+    config: &Config,
+    name: &str,
+    note: impl Fn(&Event) + Clone + Send + Sync + 'static,
+) -> Result<Client, LogError> {
+    let servers = config.servers.iter().map(|server| parse_server(server)).collect::<Result<Vec<_>, _>>()?;
+    // One attempt goes through all servers.
+    let attempt = (CONNECT_TIMEOUT + CONNECT_PAUSE_ALLOWANCE) * u32::try_from(servers.len()).unwrap_or(u32::MAX);
+    let limits = Limits { attempt, ..Limits::default() };
+    until_answered_for("connecting to nats", limits, || {
+        let (servers, options) = (servers.clone(), options(name, note.clone()));
+        async move { options.connect(servers).await.map_err(|error| refusal(&error)) }
+    })
+    .await
+}
+
 /// What the very server at `server` says of itself.
 pub(crate) async fn connect_to_one(server: &str) -> Result<ServerInfo, Cause> {
     let address = parse_server(server).map_err(|error| Cause::of(&error))?;
@@ -145,9 +159,9 @@ pub(crate) async fn connect_to_one(server: &str) -> Result<ServerInfo, Cause> {
     Ok(client.server_info())
 }
 
-fn options(signals: Arc<Signals>) -> ConnectOptions {
+fn options(name: &str, note: impl Fn(&Event) + Send + Sync + 'static) -> ConnectOptions {
     ConnectOptions::new()
-        .name("huddle")
+        .name(name)
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECT_TIMEOUT)
         .request_timeout(Some(REQUEST_TIMEOUT))
@@ -156,7 +170,7 @@ fn options(signals: Arc<Signals>) -> ConnectOptions {
             retry::pause(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_sub(1))
         })
         .event_callback(move |event| {
-            signals.note(&event);
+            note(&event);
             std::future::ready(())
         })
 }

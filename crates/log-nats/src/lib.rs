@@ -3,9 +3,12 @@
 //!
 //! [`NatsLog`] implements [`huddle_log::Log`]. The streams' settings are in `stream`, the way of an event into a stream
 //! in `publisher`, the ways out in `live` and `reader`, how positions are left out in `advance`. [`inspect()`] only looks.
+//!
+//! [`NatsBus`] implements [`huddle_bus::Bus`] over the same servers, on a connection of its own.
 #![deny(missing_docs)]
 
 mod advance;
+mod bus;
 mod config;
 mod connect;
 mod inspect;
@@ -19,6 +22,7 @@ mod stream;
 mod subject;
 mod watchman;
 
+pub use bus::NatsBus;
 pub use config::Config;
 pub use inspect::{Clock, InspectedPartition, InspectedServer, Inspection, ServerFacts, StreamFacts, inspect};
 pub use log::NatsLog;

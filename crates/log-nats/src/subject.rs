@@ -1,5 +1,6 @@
 //! Names of streams and subjects. Ids are safe in them by their alphabet: no dots, no wildcards, no white space.
 
+use huddle_bus::PeerId;
 use huddle_domain::{Partition, SendKey, TeamId};
 
 /// All announcements of stored watermarks.
@@ -33,6 +34,16 @@ pub(crate) fn live(partition: Partition, team: &TeamId) -> String {
 
 pub(crate) fn stored(partition: Partition) -> String {
     format!("huddle.stored.{partition}")
+}
+
+/// Signals of a team on the bus.
+pub(crate) fn signal(team: &TeamId) -> String {
+    format!("huddle.signal.{team}")
+}
+
+/// Requests to a gateway on the bus.
+pub(crate) fn gateway(peer: &PeerId) -> String {
+    format!("huddle.gateway.{peer}")
 }
 
 /// The last token: a log's or a live subject's team, an announcement's partition.

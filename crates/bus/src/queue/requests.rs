@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::{PeerRequest, RequestFeed};
 
 /// Requests that wait for one peer, at most.
-pub const REQUESTS_MAX: usize = 1_024;
+pub const REQUESTS_MAX: usize = 4_096;
 /// Bytes of them, at most.
 pub const REQUESTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod advance;
+mod bus;
 mod inspect;
 mod one_node;
 mod refusals;

@@ -13,9 +13,9 @@ use crate::{BusError, PeerId};
 /// The peer of a process that is gone is as good as none, right away.
 pub async fn a_killed_peer_is_told_at_once<F: Outages>() {
     let fixture = F::start().await;
-    let asking = fixture.handle().await;
+    let (asking, serving) = (fixture.handle().await, fixture.handle().await);
     let staying = PeerId::random();
-    echo(serve::<F>(&[&asking], &fixture.handle().await, &staying).await, "");
+    echo(serve::<F>(&[&asking], &serving, &staying).await, "");
     for round in 0..5 {
         let (doomed, kill) = fixture.doomed().await;
         let peer = PeerId::random();

@@ -65,19 +65,28 @@ pub(super) async fn listen<F: Fixture>(from: &[&Arc<dyn Bus>], to: &Arc<dyn Bus>
 
 /// Serves `peer` through `to`, and returns when `from` knows of it.
 pub(super) async fn serve<F: Fixture>(from: &[&Arc<dyn Bus>], to: &Arc<dyn Bus>, peer: &PeerId) -> RequestFeed {
-    let feed = within("serving", to.serve(peer)).await.unwrap();
+    let mut feed = within("serving", to.serve(peer)).await.unwrap();
     if F::IS_KNOWN_AT_ONCE {
         return feed;
     }
     for bus in from {
         let known = async {
-            while let Err(BusError::NoPeer) = bus.request(peer, Bytes::from_static(HELLO), PAUSE).await {
+            while let Err(error) = bus.request(peer, Bytes::from_static(HELLO), REQUEST_PATIENCE).await {
+                assert!(matches!(error, BusError::NoPeer), "{error}");
                 sleep(PAUSE).await;
             }
         };
-        within("a peer that is known", known).await;
+        let answering = async {
+            while let Some(request) = feed.next().await {
+                request.reply(Bytes::new());
+            }
+        };
+        within("a peer that is known", async {
+            tokio::select! { () = known => {}, () = answering => {} }
+        })
+        .await;
     }
-    feed.filter(|request| std::future::ready(!request.payload.starts_with(HELLO))).boxed()
+    feed
 }
 
 /// Answers every request of `feed` with its payload behind `prefix`, until the feed ends or the task is aborted.

@@ -1,9 +1,9 @@
 //! What every service process does around its service: logging, health, metrics, backends, and an orderly end.
 
-use std::{error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error as _, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use huddle_auth::Verifier;
+use huddle_auth::{JTI_BYTES_MAX, Revocations, Verifier};
 use huddle_log::{Log, LogError};
 use huddle_log_nats::NatsLog;
 use huddle_service::{
@@ -12,6 +12,7 @@ use huddle_service::{
     health::Readiness,
     lifecycle::{Lifecycle, Shutdown},
     metrics::Metrics,
+    revoked::{self, RevokedFile},
 };
 use huddle_store::{PartitionStore as _, StoreError};
 use huddle_store_postgres::PostgresStore;
@@ -27,6 +28,9 @@ const BACKEND_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Bounds the first wait between two tries, and every one.
 const BACKEND_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
+// What a list may hold and what a token may have must be the same, or some token could not be revoked.
+const _: () = assert!(revoked::ID_BYTES_MAX == JTI_BYTES_MAX);
+
 /// A service process that has its configuration and answers for its health, and whose service is still to come.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -34,7 +38,6 @@ pub(crate) struct Process {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
-    pub(crate) verifier: Arc<Verifier>,
 }
 
 impl Process {
@@ -50,20 +53,19 @@ impl Process {
     ) -> Result<Self, Failure> {
         let config = args.load_for_service()?;
         let (listen, drain_timeout) = (admin(&config), drain_timeout(&config));
-        let process = Self::new(config, components, drain_timeout)?;
+        let process = Self::new(config, components, drain_timeout);
         process.serve_admin(setting, listen).await?;
         Ok(process)
     }
 
     /// As [`start`](Self::start), with a configuration that is there already and without the admin endpoint.
-    pub(crate) fn new(config: Config, components: &[&'static str], drain_timeout: Duration) -> Result<Self, Failure> {
-        let verifier = Verifier::new(config.auth.verifier_options()).map_err(Failure::usage)?;
+    pub(crate) fn new(config: Config, components: &[&'static str], drain_timeout: Duration) -> Self {
         let lifecycle = Lifecycle::new(drain_timeout);
         let readiness = Readiness::new(lifecycle.shutdown());
         for component in components {
             readiness.component(component);
         }
-        Ok(Self { config, lifecycle, readiness, metrics: Metrics::new(), verifier: Arc::new(verifier) })
+        Self { config, lifecycle, readiness, metrics: Metrics::new() }
     }
 
     /// Opens the admin endpoint at `listen`, which is the setting `setting`. Returns its address, with its real port.
@@ -77,6 +79,24 @@ impl Process {
         tracing::info!(%address, "admin endpoint listens");
         self.lifecycle.spawn_background("admin", server.serve(self.lifecycle.shutdown()));
         Ok(address)
+    }
+
+    /// What tells good tokens from others, for a service that lets users in. To be called once: from then on the process
+    /// follows the list of revoked tokens.
+    pub(crate) async fn verifier(&self) -> Result<Arc<Verifier>, Failure> {
+        let verifier = Verifier::new(self.config.auth.verifier_options()).map_err(Failure::usage)?;
+        let Some(path) = self.config.auth.revoked_file.clone() else { return Ok(Arc::new(verifier)) };
+        let revocations = Revocations::default();
+        let list = revocations.clone();
+        let file = RevokedFile::open(path, move |ids| list.replace(ids), &self.metrics).await;
+        let file = file.map_err(|error| Failure::usage(anyhow!("`auth.revoked_file`: {error}")))?;
+        tracing::info!(tokens = revocations.len(), "list of revoked tokens read");
+        let shutdown = self.shutdown();
+        self.lifecycle.spawn_background("revoked tokens", async move {
+            file.follow(shutdown).await;
+            Ok::<_, Infallible>(())
+        });
+        Ok(Arc::new(verifier.with_revocations(revocations)))
     }
 
     pub(crate) fn shutdown(&self) -> Shutdown {

@@ -23,7 +23,8 @@ pub(crate) struct Args {
 enum Command {
     /// Print every setting with its meaning, limits and default.
     Default,
-    /// Read the file, the environment and the flags as a service would; say OK, or where the mistake is.
+    /// Read the file, the environment, the flags and the files that they name as a service would; say OK, or where the
+    /// mistake is.
     Check,
 }
 
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &Args, config: &ConfigArgs) -> Result<(), Failure> {
     match args.command {
         Command::Default => print!("{DEFAULT_TOML}"),
         Command::Check => {
-            config.load_for_service()?;
+            config.check_files(&config.load_for_service()?)?;
             match config.file() {
                 Some(file) => println!("OK: {}", file.display()),
                 None => println!("OK: defaults and environment, no file"),

@@ -37,11 +37,12 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
         let problem = "`auth.service_token` is not set, and the gateway asks history and directory with it";
         return Err(Failure::usage(anyhow!("{problem}; make one with `openssl rand -base64 48`")));
     };
+    let verifier = process.verifier().await?;
     let log = process.log().await?;
     let server = bind(Parts {
         config: process.config.gateway.clone(),
         log,
-        verifier: process.verifier.clone(),
+        verifier,
         upstream: Upstream::Urls,
         service_token: service_token.expose().to_owned(),
         metrics: process.metrics.clone(),

@@ -23,6 +23,7 @@ pub(crate) struct Args {}
 pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure> {
     let process =
         Process::start(config, "admin.history", |it| it.admin.history, &["history"], |_| DRAIN_TIMEOUT).await?;
+    let verifier = process.verifier().await?;
     let store = process.store().await?;
     let log = process.log().await?;
     let server = Server::bind(Parts {
@@ -31,7 +32,7 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
         events: store.clone(),
         directory: store.clone(),
         partitions: store,
-        verifier: process.verifier.clone(),
+        verifier,
         metrics: process.metrics.clone(),
         readiness: process.readiness.clone(),
         memory: None,

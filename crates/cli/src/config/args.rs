@@ -12,7 +12,7 @@ use huddle_service::{
     telemetry::{self, Format, TelemetryConfig},
 };
 
-use super::{Config, Mistake, SECRETS, place};
+use super::{Config, Mistake, PATHS, SECRETS, place};
 use crate::failure::Failure;
 
 /// Read when it exists and no other file is named.
@@ -92,7 +92,7 @@ impl ConfigArgs {
 
     /// The configuration, typed but not checked further.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
-        Ok(config::load(self.file(), config::process_environment()?, &self.overrides(), &SECRETS)?)
+        Ok(config::load(self.file(), config::process_environment()?, &self.overrides(), &SECRETS, &PATHS)?)
     }
 
     /// The configuration as a service needs it: checked, tokens' keys included, and with logging set up by it.
@@ -100,6 +100,11 @@ impl ConfigArgs {
         let config = self.load_for_backends()?;
         config.check_auth().map_err(|mistake| self.placed(mistake))?;
         Ok(config)
+    }
+
+    /// Reads what a service would that lets users in, and that is not in the configuration itself.
+    pub(crate) fn check_files(&self, config: &Config) -> Result<(), Failure> {
+        config.check_revoked_file().map_err(|mistake| self.placed(mistake))
     }
 
     /// The configuration as the one process needs it that is everything: checked, safe without a secret, and with a log

@@ -1,6 +1,6 @@
 //! The section `auth`: who is let in.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use huddle_auth::{LEEWAY_MAX, VerifierOptions};
 use huddle_service::config::{Secret, duration};
@@ -17,6 +17,7 @@ pub(crate) struct AuthConfig {
     pub(crate) audience: Option<String>,
     #[serde(with = "duration")]
     pub(crate) leeway: Duration,
+    pub(crate) revoked_file: Option<PathBuf>,
 }
 
 impl Default for AuthConfig {
@@ -28,6 +29,7 @@ impl Default for AuthConfig {
             issuer: None,
             audience: None,
             leeway: LEEWAY_MAX,
+            revoked_file: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use huddle_auth::{SECRET_BYTES_MIN, Verifier};
-use huddle_service::{config::Secret, telemetry::TelemetryConfig};
+use huddle_service::{config::Secret, revoked, telemetry::TelemetryConfig};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
@@ -25,6 +25,9 @@ pub(crate) const DEFAULT_TOML: &str = include_str!("default.toml");
 
 /// The settings that are secrets, and may be given as `<setting>_file` instead.
 const SECRETS: [&str; 3] = ["auth.secret", "auth.service_token", "store.url"];
+
+/// The settings that are paths, relative to the configuration file where they stand in it.
+const PATHS: [&str; 1] = ["auth.revoked_file"];
 
 /// The settings of all services. A service reads its own section and the shared ones.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -70,6 +73,10 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
+    fn of(key: &str, problem: &impl fmt::Display) -> Self {
+        Self { key: key.to_owned(), problem: format!("`{key}`: {problem}") }
+    }
+
     /// Takes the setting from the first name in backticks that `problem` holds: `log.replicas`, or `replicas` alone.
     fn in_section(section: &str, problem: &impl fmt::Display) -> Self {
         let problem = problem.to_string();
@@ -78,7 +85,7 @@ impl Mistake {
             Some(name) => format!("{section}.{name}"),
             None => section.to_owned(),
         };
-        Self { problem: format!("`{key}`: {problem}"), key }
+        Self::of(&key, &problem)
     }
 }
 
@@ -86,6 +93,12 @@ impl Config {
     /// Checks what a type cannot say of keys and tokens.
     fn check_auth(&self) -> Result<(), Mistake> {
         Verifier::new(self.auth.verifier_options()).map(drop).map_err(|error| Mistake::in_section("auth", &error))
+    }
+
+    /// Checks the list of revoked tokens, if there is to be one.
+    fn check_revoked_file(&self) -> Result<(), Mistake> {
+        let Some(path) = &self.auth.revoked_file else { return Ok(()) };
+        revoked::read(path).map(drop).map_err(|error| Mistake::of("auth.revoked_file", &error))
     }
 
     /// Checks what a type cannot say of all else.

@@ -11,7 +11,8 @@ use toml::Table;
 use super::*;
 
 /// Settings that have no default: they stand in the file as comments.
-const WITHOUT_DEFAULT: [&str; 4] = ["auth.secret", "auth.service_token", "auth.issuer", "auth.audience"];
+const WITHOUT_DEFAULT: [&str; 5] =
+    ["auth.secret", "auth.service_token", "auth.issuer", "auth.audience", "auth.revoked_file"];
 
 fn parsed(text: &str) -> Config {
     toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
@@ -99,7 +100,7 @@ fn secrets_may_be_given_as_files() {
     fs::write(folder.join("secret"), "a secret of more than thirty-two bytes\n").unwrap();
     let file = folder.join("huddle.toml");
     fs::write(&file, "[auth]\nsecret_file = \"secret\"\n").unwrap();
-    let config: Config = config::load(Some(&file), Vec::new(), &[], &SECRETS).unwrap();
+    let config: Config = config::load(Some(&file), Vec::new(), &[], &SECRETS, &PATHS).unwrap();
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(config.auth.secret.unwrap().expose(), "a secret of more than thirty-two bytes");
 }
@@ -109,7 +110,7 @@ fn a_value_out_of_bounds_names_its_section_and_key() {
     let check = |key: &str, value: &str| {
         let setting = |key: &str, value: &str| Override { flag: "--set".into(), key: key.into(), value: value.into() };
         let secret = setting("auth.secret", "a secret of more than thirty-two bytes");
-        let config: Config = config::load(None, Vec::new(), &[secret, setting(key, value)], &SECRETS).unwrap();
+        let config: Config = config::load(None, Vec::new(), &[secret, setting(key, value)], &SECRETS, &PATHS).unwrap();
         config.check().and_then(|()| config.check_auth()).map_err(|mistake| mistake.to_string())
     };
     assert_eq!(check("log.replicas", "3"), Ok(()));
@@ -118,4 +119,21 @@ fn a_value_out_of_bounds_names_its_section_and_key() {
     let error = check("auth.service_token", "short").unwrap_err();
     assert!(error.contains("`auth.service_token`") && !error.contains("short "), "{error}");
     assert!(check("store.max_connections", "0").unwrap_err().contains("store.max_connections"));
+}
+
+#[test]
+fn a_list_of_revoked_tokens_is_looked_for_beside_the_configuration_and_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, list) = (folder.path().join("huddle.toml"), folder.path().join("revoked.txt"));
+    fs::write(&file, "[auth]\nrevoked_file = \"revoked.txt\"\n").unwrap();
+    let config: Config = config::load(Some(&file), Vec::new(), &[], &SECRETS, &PATHS).unwrap();
+    let check = || config.check_revoked_file().map_err(|mistake| mistake.to_string());
+    let error = check().unwrap_err();
+    assert!(error.starts_with("`auth.revoked_file`: cannot read ") && error.contains("remove the setting"), "{error}");
+    fs::write(&list, "9f5c 2026-07-03\n").unwrap();
+    let error = check().unwrap_err();
+    assert!(error.contains("revoked.txt: line 1 is not one id") && !error.contains("9f5c"), "{error}");
+    fs::write(&list, "# signed out\n9f5c\n").unwrap();
+    assert_eq!(check(), Ok(()));
+    assert!(Config::default().check_revoked_file().is_ok());
 }

@@ -52,23 +52,32 @@ pub fn process_environment() -> Result<Vec<(String, String)>, ConfigError> {
 /// `secret_keys` names the settings (such as `auth.secret`) that may also be given as a file, by the same key with `_file`
 /// at its end. A relative path is relative to the configuration file's folder when it stands in that file, else to the
 /// working directory. Values of secret settings are always taken as plain text, and errors do not show them.
+///
+/// `path_keys` names the settings that are paths. They are plain text too, and relative to the same folders.
 pub fn load<T: DeserializeOwned>(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
     overrides: &[Override],
     secret_keys: &[&str],
+    path_keys: &[&str],
 ) -> Result<T, ConfigError> {
-    let secrets: Vec<KeyPath> = secret_keys.iter().map(|key| split(key)).collect();
+    let key_paths = |keys: &[&str]| keys.iter().map(|key| split(key)).collect();
+    let (secrets, paths): (Vec<KeyPath>, Vec<KeyPath>) = (key_paths(secret_keys), key_paths(path_keys));
+    let texts: Vec<KeyPath> =
+        secrets.iter().flat_map(|key| [key.clone(), file_key(key)]).chain(paths.clone()).collect();
     let mut tree = file.map_or_else(|| Ok(Tree::default()), Tree::from_file)?;
     for (variable, value) in environment {
         let Some(key) = key_of_variable(&variable) else { continue };
-        set(&mut tree, key, value, Origin::Environment { variable }, &secrets)?;
+        set(&mut tree, key, value, Origin::Environment { variable }, &texts)?;
     }
     for Override { flag, key, value } in overrides {
-        set(&mut tree, split(key), value.clone(), Origin::Flag { flag: flag.clone() }, &secrets)?;
+        set(&mut tree, split(key), value.clone(), Origin::Flag { flag: flag.clone() }, &texts)?;
     }
     for key in &secrets {
         read_secret_file(&mut tree, key)?;
+    }
+    for key in paths {
+        resolve_path(&mut tree, key)?;
     }
     typed(tree, &secrets)
 }
@@ -97,12 +106,12 @@ fn file_key(secret: &[String]) -> KeyPath {
     key
 }
 
-fn set(tree: &mut Tree, key: KeyPath, value: String, origin: Origin, secrets: &[KeyPath]) -> Result<(), ConfigError> {
+fn set(tree: &mut Tree, key: KeyPath, value: String, origin: Origin, texts: &[KeyPath]) -> Result<(), ConfigError> {
     if key.iter().any(String::is_empty) {
         let message = "a level of the name is empty".to_owned();
         return Err(ConfigError::Setting { place: origin, key: key.join("."), message });
     }
-    let as_text = secrets.iter().any(|secret| *secret == key || file_key(secret) == key);
+    let as_text = texts.contains(&key);
     tree.set(key, value, origin, as_text)
 }
 
@@ -120,8 +129,21 @@ fn read_secret_file(tree: &mut Tree, secret: &KeyPath) -> Result<(), ConfigError
     };
     let path = resolved(PathBuf::from(path), &origin);
     match secret_in(&path) {
-        Ok(content) => tree.set_secret(secret.clone(), content, origin),
+        Ok(content) => tree.put(secret.clone(), content, origin),
         Err(problem) => Err(ConfigError::SecretFile { place: origin, key: key.join("."), path, problem }),
+    }
+}
+
+/// Makes the path at `key` one that holds from the working directory. What is not even a text is left for the type to refuse.
+fn resolve_path(tree: &mut Tree, key: KeyPath) -> Result<(), ConfigError> {
+    let Some(toml::Value::String(path)) = tree.get(&key) else { return Ok(()) };
+    let Some(origin) = tree.origin(&key).cloned() else { return Ok(()) };
+    match resolved(PathBuf::from(path), &origin).into_os_string().into_string() {
+        Ok(path) => tree.put(key, path, origin),
+        Err(_) => {
+            let message = "the configuration file's folder must have a name in Unicode, or this path be absolute";
+            Err(ConfigError::Setting { place: origin, key: key.join("."), message: message.to_owned() })
+        }
     }
 }
 

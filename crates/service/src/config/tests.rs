@@ -6,6 +6,7 @@ use tempfile::TempDir;
 use super::{ByteCount, ConfigError, Override, Secret, load};
 
 const SECRETS: &[&str] = &["auth.secret", "store.url"];
+const PATHS: &[&str] = &["auth.revoked_file"];
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +46,7 @@ impl Default for Log {
 struct Auth {
     secret: Option<Secret>,
     issuer: Option<String>,
+    revoked_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -90,13 +92,13 @@ fn flag(key: &str, value: &str) -> Override {
 }
 
 fn from_environment(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    load(None, variables(pairs), &[], SECRETS)
+    load(None, variables(pairs), &[], SECRETS, PATHS)
 }
 
 fn from_text(text: &str) -> Result<Config, ConfigError> {
     let files = Files::new();
     let file = files.write("huddle.toml", text);
-    load(Some(&file), [], &[], SECRETS)
+    load(Some(&file), [], &[], SECRETS, PATHS)
 }
 
 /// The error's text with the temporary folder cut off.
@@ -119,7 +121,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let file = files.write("huddle.toml", "[log]\nurl = \"file\"\npartitions = 2\nping = \"5s\"\nreplicated = true\n");
     let environment = variables(&[("HUDDLE_LOG__URL", "environment"), ("HUDDLE_LOG__PARTITIONS", "4")]);
     let config: Config =
-        load(Some(&file), environment, &[flag("log.url", "first"), flag("log.url", "flag")], SECRETS).unwrap();
+        load(Some(&file), environment, &[flag("log.url", "first"), flag("log.url", "flag")], SECRETS, PATHS).unwrap();
     assert_eq!(config.log.url, "flag");
     assert_eq!(config.log.partitions, 4);
     assert_eq!(config.log.ping, Duration::from_secs(5));
@@ -188,7 +190,7 @@ fn errors_in_the_file_name_line_column_and_key() {
         ),
         (
             "[auth]\nissuer = \"x\"\nsecert = \"x\"\n",
-            "huddle.toml:3:1: `auth.secert`: unknown field `secert`, expected `secret` or `issuer`",
+            "huddle.toml:3:1: `auth.secert`: unknown field `secert`, expected one of `secret`, `issuer`, `revoked_file`",
         ),
         ("[logs]\n", "huddle.toml:1:2: `logs`: unknown field `logs`, expected one of `log`, `auth`, `store`"),
         ("log = 5\n", "huddle.toml:1:1: `log`: invalid type: integer `5`, expected struct Log"),
@@ -225,7 +227,7 @@ fn a_wrong_value_outside_the_file_names_its_variable_or_flag() {
     let error = from_environment(&[("HUDDLE_LOG__", "1")]).unwrap_err().to_string();
     assert!(error.contains("HUDDLE_LOG__") && error.contains("empty"), "{error}");
 
-    let error = load::<Config>(None, [], &[flag("log.partitions", "many")], SECRETS).unwrap_err().to_string();
+    let error = load::<Config>(None, [], &[flag("log.partitions", "many")], SECRETS, PATHS).unwrap_err().to_string();
     assert!(error.starts_with("flag --log-partitions: `log.partitions`: invalid type: string \"many\""), "{error}");
 }
 
@@ -233,8 +235,9 @@ fn a_wrong_value_outside_the_file_names_its_variable_or_flag() {
 fn a_value_where_a_section_belongs_is_refused() {
     let files = Files::new();
     let file = files.write("huddle.toml", "\nlog = 5\n");
-    let error =
-        load::<Config>(Some(&file), variables(&[("HUDDLE_LOG__URL", "x")]), &[], SECRETS).unwrap_err().to_string();
+    let error = load::<Config>(Some(&file), variables(&[("HUDDLE_LOG__URL", "x")]), &[], SECRETS, PATHS)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("huddle.toml:2:1: `log`: is a section") && error.contains("HUDDLE_LOG__URL"), "{error}");
 }
 
@@ -243,7 +246,7 @@ fn a_missing_setting_is_named_with_its_variable() {
     for (text, setting) in [("", "the setting `log` is missing"), ("[log]\n", "the setting `log.url` is missing")] {
         let files = Files::new();
         let file = files.write("huddle.toml", text);
-        let error = load::<Required>(Some(&file), [], &[], &[]).unwrap_err().to_string();
+        let error = load::<Required>(Some(&file), [], &[], &[], &[]).unwrap_err().to_string();
         assert!(error.starts_with(setting) && error.contains("HUDDLE_LOG__"), "{error}");
     }
 }
@@ -252,11 +255,11 @@ fn a_missing_setting_is_named_with_its_variable() {
 fn a_missing_or_oversized_file_is_named() {
     let files = Files::new();
     let missing = files.0.path().join("none.toml");
-    let error = load::<Config>(Some(&missing), [], &[], SECRETS).unwrap_err().to_string();
+    let error = load::<Config>(Some(&missing), [], &[], SECRETS, PATHS).unwrap_err().to_string();
     assert!(error.contains("none.toml") && error.contains("No such file"), "{error}");
 
     let large = files.write("large.toml", "# filler\n".repeat(200_000));
-    let error = load::<Config>(Some(&large), [], &[], SECRETS).unwrap_err().to_string();
+    let error = load::<Config>(Some(&large), [], &[], SECRETS, PATHS).unwrap_err().to_string();
     assert!(error.contains("larger than"), "{error}");
 }
 
@@ -268,9 +271,32 @@ fn a_secret_may_come_from_a_file() {
     // Relative to the configuration file, not to the working directory.
     let file = files.write("huddle.toml", "[auth]\nsecret_file = \"key\"\n");
     let environment = variables(&[("HUDDLE_STORE__URL_FILE", url.to_str().unwrap())]);
-    let config: Config = load(Some(&file), environment, &[], SECRETS).unwrap();
+    let config: Config = load(Some(&file), environment, &[], SECRETS, PATHS).unwrap();
     assert_eq!(config.auth.secret.unwrap().expose(), "hunter2");
     assert_eq!(config.store.url.unwrap().expose(), "postgres://u:p@h/d");
+}
+
+#[test]
+fn a_path_in_the_configuration_file_is_relative_to_it() {
+    let files = Files::new();
+    let folder = files.0.path();
+    let path = |text: &str, pairs: &[(&str, &str)], overrides: &[Override]| {
+        let file = files.write("huddle.toml", text);
+        let config: Config = load(Some(&file), variables(pairs), overrides, SECRETS, PATHS).unwrap();
+        config.auth.revoked_file
+    };
+    let in_file = "[auth]\nrevoked_file = \"lists/revoked.txt\"\n";
+    assert_eq!(path("", &[], &[]), None);
+    assert_eq!(path(in_file, &[], &[]), Some(folder.join("lists/revoked.txt")));
+    assert_eq!(path("[auth]\nrevoked_file = \"/a/b\"\n", &[], &[]), Some(PathBuf::from("/a/b")));
+    let variable = ("HUDDLE_AUTH__REVOKED_FILE", "2026");
+    assert_eq!(path(in_file, &[variable], &[]), Some(PathBuf::from("2026")));
+    assert_eq!(path(in_file, &[variable], &[flag("auth.revoked_file", "a/b")]), Some(PathBuf::from("a/b")));
+}
+
+#[test]
+fn a_path_of_the_wrong_type_is_refused_where_it_stands() {
+    assert!(refusal_of_text("[auth]\nrevoked_file = 5\n").starts_with("huddle.toml:2:1: `auth.revoked_file`: "));
 }
 
 #[test]
@@ -287,7 +313,7 @@ fn a_secret_given_twice_is_refused_without_showing_it() {
     files.write("key", "hunter2");
     let file = files.write("huddle.toml", "[auth]\nsecret_file = \"key\"\n");
     let error =
-        load::<Config>(Some(&file), variables(&[("HUDDLE_AUTH__SECRET", "hunter3")]), &[], SECRETS).unwrap_err();
+        load::<Config>(Some(&file), variables(&[("HUDDLE_AUTH__SECRET", "hunter3")]), &[], SECRETS, PATHS).unwrap_err();
     assert!(matches!(&error, ConfigError::SecretTwice { key, .. } if key == "auth.secret"), "{error}");
     let error = error.to_string();
     assert!(

@@ -63,9 +63,9 @@ impl Tree {
         Ok(())
     }
 
-    /// Puts a secret that was read from a file in the place of its setting.
-    pub(super) fn set_secret(&mut self, key: KeyPath, secret: String, origin: Origin) -> Result<(), ConfigError> {
-        self.insert(&key, toml::Value::String(secret), &origin)?;
+    /// Puts a text in the place of a setting that was found out from what was given at `origin`.
+    pub(super) fn put(&mut self, key: KeyPath, text: String, origin: Origin) -> Result<(), ConfigError> {
+        self.insert(&key, toml::Value::String(text), &origin)?;
         self.origins.insert(key, origin);
         Ok(())
     }
@@ -82,15 +82,17 @@ impl Tree {
 
     /// Whether the setting is given.
     pub(super) fn contains(&self, key: &[String]) -> bool {
-        let Some((last, sections)) = key.split_last() else { return false };
+        self.get(key).is_some()
+    }
+
+    /// The setting's value, if it is given.
+    pub(super) fn get(&self, key: &[String]) -> Option<&toml::Value> {
+        let (last, sections) = key.split_last()?;
         let mut table = &self.root;
         for section in sections {
-            match table.get(section).and_then(toml::Value::as_table) {
-                Some(inner) => table = inner,
-                None => return false,
-            }
+            table = table.get(section)?.as_table()?;
         }
-        table.contains_key(last)
+        table.get(last)
     }
 
     /// Where the setting was given, or the innermost section around it, or the first setting within it.

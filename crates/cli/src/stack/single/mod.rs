@@ -90,10 +90,12 @@ impl Single {
         }
         let service_token = auth.service_token.get_or_insert_with(|| Secret::new(random_secret())).expose().to_owned();
         let drain_timeout = config.gateway.drain + DRAIN_MARGIN;
-        let process = Process::new(config, &COMPONENTS, drain_timeout)?;
+        let process = Process::new(config, &COMPONENTS, drain_timeout);
+        let verifier = process.verifier().await?;
 
         let services =
-            Box::pin(Services::bind(&process, &embedded, &fixed, &state.ports, &service_token, team)).await?;
+            Box::pin(Services::bind(&process, &embedded, &verifier, &fixed, &state.ports, &service_token, team))
+                .await?;
         let ready = ready(&process, &services, &place, team)?;
         let (place, directory) = (Arc::new(place), services.directory_channel());
         // The next start looks for what was chosen, not for what was set.

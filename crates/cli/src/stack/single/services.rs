@@ -3,6 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use anyhow::Result;
+use huddle_auth::Verifier;
 use huddle_embedded::Embedded;
 use huddle_gateway::Upstream;
 use huddle_grpc::{MemoryIncoming, memory};
@@ -31,6 +32,7 @@ impl Services {
     pub(super) async fn bind(
         process: &Process,
         embedded: &Arc<Embedded>,
+        verifier: &Arc<Verifier>,
         fixed: &Fixed,
         last: &Ports,
         service_token: &str,
@@ -44,7 +46,7 @@ impl Services {
         let bind = async |listen| {
             let (connector, incoming) = memory();
             let config = huddle_history::Config { listen, ..config.history.clone() };
-            let server = huddle_history::Server::bind(parts(process, embedded, config, incoming)).await?;
+            let server = huddle_history::Server::bind(parts(process, embedded, verifier, config, incoming)).await?;
             Ok::<_, huddle_history::StartError>((server, connector.channel()))
         };
         let (history, history_channel) = wish.bind(bind).await?;
@@ -53,7 +55,7 @@ impl Services {
         let bind = async |listen| {
             let (connector, incoming) = memory();
             let config = huddle_directory::Config { listen, ..config.directory.clone() };
-            let server = huddle_directory::Server::bind(parts(process, embedded, config, incoming)).await?;
+            let server = huddle_directory::Server::bind(parts(process, embedded, verifier, config, incoming)).await?;
             Ok::<_, huddle_directory::StartError>((server, connector.channel()))
         };
         let (directory, directory_channel) = wish.bind(bind).await?;
@@ -63,7 +65,7 @@ impl Services {
             huddle_gateway::bind(huddle_gateway::Parts {
                 config: huddle_gateway::Config { listen, ..config.gateway.clone() },
                 log: embedded.clone(),
-                verifier: Arc::clone(&process.verifier),
+                verifier: Arc::clone(verifier),
                 upstream: Upstream::Channels { history: history_channel.clone(), directory: directory_channel.clone() },
                 service_token: service_token.to_owned(),
                 metrics: process.metrics.clone(),
@@ -152,14 +154,20 @@ impl Services {
     }
 }
 
-fn parts<C>(process: &Process, embedded: &Arc<Embedded>, config: C, incoming: MemoryIncoming) -> huddle_grpc::Parts<C> {
+fn parts<C>(
+    process: &Process,
+    embedded: &Arc<Embedded>,
+    verifier: &Arc<Verifier>,
+    config: C,
+    incoming: MemoryIncoming,
+) -> huddle_grpc::Parts<C> {
     huddle_grpc::Parts {
         config,
         log: embedded.clone(),
         events: embedded.clone(),
         directory: embedded.clone(),
         partitions: embedded.clone(),
-        verifier: Arc::clone(&process.verifier),
+        verifier: Arc::clone(verifier),
         metrics: process.metrics.clone(),
         readiness: process.readiness.clone(),
         memory: Some(incoming),

@@ -3,9 +3,13 @@
 //! A tail has one position: everything up to it has been handed out, nothing beyond. It moves by filling from the store up
 //! to a fence, and by live events that follow without a hole; a hole, or a feed that was interrupted, makes it fill again.
 
-use std::{collections::VecDeque, sync::Arc, time::SystemTime};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use huddle_auth::Identity;
+use huddle_auth::{Identity, TokenError, UserToken, Verifier};
 use huddle_domain::{Contiguity, Event, EventKind, Seq, Step, TeamId};
 use huddle_grpc::{Call, CallError};
 use huddle_log::{LiveFeed, LiveItem};
@@ -18,10 +22,13 @@ use huddle_proto::{
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{held::Held, reader::Reader, source::Source};
+
+/// How often a stream that has nothing to hand out looks whether its token has been revoked.
+const REVOCATION_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a tail begins with.
 pub(crate) struct Start {
@@ -38,7 +45,9 @@ pub(crate) struct Start {
 
 pub(crate) struct Tail {
     source: Source,
-    /// When the caller's token ends.
+    /// The caller's token; `None` for a service.
+    token: Option<Arc<UserToken>>,
+    /// When it ends.
     token_ends: Option<Instant>,
     /// The caller's own deadline.
     call_ends: Option<Instant>,
@@ -86,18 +95,20 @@ impl Drop for OpenStream {
 impl Tail {
     pub(crate) fn new(reader: Arc<Reader>, start: Start) -> Self {
         let Start { call, team, after, fence, feed, permit } = start;
-        let (user, token_ends) = match call.identity {
+        let (token, token_ends) = match call.identity {
             Identity::Service => (None, None),
             Identity::User(token) => {
                 let left = token.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
                 // An end beyond what a clock can tell is none that a stream will see.
-                (Some(token.user), Instant::now().checked_add(left))
+                (Some(Arc::new(token)), Instant::now().checked_add(left))
             }
         };
+        let user = token.as_ref().map(|token| token.user.clone());
         let open = OpenStream(reader.metrics.streams.clone());
         open.0.inc();
         Self {
             source: Source { reader, team, user },
+            token,
             token_ends,
             call_ends: call.deadline.asked(),
             position: Contiguity::after(after),
@@ -114,6 +125,7 @@ impl Tail {
     /// The next item. An error is the stream's end.
     pub(crate) async fn next(&mut self) -> Result<Item, CallError> {
         let shutdown = self.source.reader.shutdown.clone();
+        let (token, verifier) = (self.token.clone(), Arc::clone(&self.source.reader.verifier));
         let (token_ends, call_ends) = (self.token_ends, self.call_ends);
         tokio::select! {
             biased;
@@ -122,6 +134,9 @@ impl Tail {
             }
             () = at(token_ends) => {
                 Err(Refusal::new(ErrorCode::TokenExpired, "the token is expired").into())
+            }
+            () = revoked(token, &verifier) => {
+                Err(Refusal::new(ErrorCode::TokenRevoked, TokenError::Revoked.to_string()).into())
             }
             () = at(call_ends) => {
                 Err(Refusal::new(ErrorCode::Unavailable, "the call's deadline is over; go on from the last event").into())
@@ -248,6 +263,14 @@ const fn fill(fence: Seq, then: Option<Arc<Event>>) -> Phase {
 }
 
 /// Waits until `end`; for good when there is none.
+/// Waits until `token` is revoked. A stream with much to hand out asks for each item.
+async fn revoked(token: Option<Arc<UserToken>>, verifier: &Verifier) {
+    let Some(token) = token else { return std::future::pending().await };
+    while !verifier.is_revoked(&token) {
+        sleep(REVOCATION_LOOK_INTERVAL).await;
+    }
+}
+
 async fn at(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,

@@ -17,11 +17,12 @@ const ADAM: Caller = Caller::User("adam");
 const MIA: Caller = Caller::User("mia");
 
 /// Callers that never get further than the answer beside them.
-const OUTSIDERS: [(Caller, ErrorCode); 5] = [
+const OUTSIDERS: [(Caller, ErrorCode); 6] = [
     (Caller::User("eve"), ErrorCode::NotFound),
     (Caller::User("mallory"), ErrorCode::NotFound),
     (Caller::User("stranger"), ErrorCode::NotFound),
     (Caller::Expired("olga"), ErrorCode::TokenExpired),
+    (Caller::Revoked, ErrorCode::TokenRevoked),
     (Caller::Nobody, ErrorCode::InvalidToken),
 ];
 

@@ -18,7 +18,7 @@ use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Status, transport::Channel};
 
-use crate::backend::{Backend, SERVICE_TOKEN, connect, token, verifier, with};
+use crate::backend::{Backend, SERVICE_TOKEN, connect, token, with};
 
 pub(crate) struct Directory {
     pub(crate) backend: Backend,
@@ -36,8 +36,12 @@ pub(crate) enum Caller {
     Service,
     User(&'static str),
     Expired(&'static str),
+    /// A user whose tokens have been revoked.
+    Revoked,
     Nobody,
 }
+
+const REVOKED: &str = "rita";
 
 impl Caller {
     pub(crate) fn request<T>(self, message: T) -> Request<T> {
@@ -45,6 +49,7 @@ impl Caller {
             Self::Service => with(SERVICE_TOKEN, message),
             Self::User(user) => with(&token(user), message),
             Self::Expired(user) => with(&crate::backend::expired_token(user), message),
+            Self::Revoked => with(&token(REVOKED), message),
             Self::Nobody => Request::new(message),
         }
     }
@@ -53,6 +58,7 @@ impl Caller {
 impl Directory {
     pub(crate) async fn start() -> Self {
         let backend = Backend::start().await;
+        backend.revoke(REVOKED);
         let (shutdown, metrics) = (Shutdown::new(), Metrics::new());
         let server = Server::bind(Parts {
             config: Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() },
@@ -60,7 +66,7 @@ impl Directory {
             events: backend.store.clone(),
             directory: backend.store.clone(),
             partitions: backend.store.clone(),
-            verifier: verifier(),
+            verifier: backend.verifier.clone(),
             metrics: metrics.clone(),
             readiness: Readiness::new(shutdown.clone()),
             memory: None,

@@ -2,11 +2,12 @@
 //! services use this file too.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use huddle_auth::{Minter, Verifier, VerifierOptions};
+use huddle_auth::{Minter, Revocations, Verifier, VerifierOptions};
 use huddle_devstack::{Durability, Nats, NatsOptions, Postgres, PostgresOptions, Tools};
 use huddle_domain::{ClientId, EventKind, NewEvent, Partition, Seq, TeamId, UserId};
 use huddle_log::{Condition, Log as _};
@@ -38,6 +39,9 @@ pub(crate) struct Backend {
     pub(crate) cable: Cable,
     pub(crate) log: Arc<NatsLog>,
     pub(crate) store: Arc<PostgresStore>,
+    /// Of the service under test.
+    pub(crate) verifier: Arc<Verifier>,
+    revocations: Revocations,
     // Ends with the backend.
     _postgres: Postgres,
 }
@@ -61,7 +65,14 @@ impl Backend {
         let log = huddle_log_nats::Config { servers: nats.urls(), ..huddle_log_nats::Config::default() };
         let log = Arc::new(NatsLog::connect(log).await.unwrap());
         log.prepare(PARTITION, Seq::ZERO).await.unwrap();
-        Self { nats, cable, log, store, _postgres: postgres }
+        let revocations = Revocations::default();
+        let verifier = Arc::new(Verifier::new(auth()).unwrap().with_revocations(revocations.clone()));
+        Self { nats, cable, log, store, verifier, revocations, _postgres: postgres }
+    }
+
+    /// Revokes all tokens of `user`, and of nobody else.
+    pub(crate) fn revoke(&self, user: &str) {
+        self.revocations.replace(HashSet::from([jti(user).into()]));
     }
 
     /// Runs persistence until the handle is dropped.
@@ -93,8 +104,9 @@ fn auth() -> VerifierOptions {
     }
 }
 
-pub(crate) fn verifier() -> Arc<Verifier> {
-    Arc::new(Verifier::new(auth()).unwrap())
+/// The id of every token of `user`.
+fn jti(user: &str) -> String {
+    format!("a-token-of-{user}")
 }
 
 /// A token of `user` for the next hour.
@@ -109,7 +121,8 @@ pub(crate) fn expired_token(user: &str) -> String {
 
 /// A token of `user`, valid from `now` for `ttl`.
 pub(crate) fn token_from(user: &str, now: SystemTime, ttl: Duration) -> String {
-    Minter::new(auth()).unwrap().mint(&UserId::parse(user).unwrap(), None, ttl, now).unwrap()
+    let minter = Minter::new(auth()).unwrap();
+    minter.mint_revocable(&jti(user), &UserId::parse(user).unwrap(), None, ttl, now).unwrap()
 }
 
 /// A request with `token`.

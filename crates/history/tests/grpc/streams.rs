@@ -205,6 +205,23 @@ async fn a_stream_ends_with_its_token() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_when_its_token_is_revoked() {
+    let history = History::start().await;
+    let _storing = history.backend.keep_storing();
+    history.found_general().await;
+    let [mut stays, mut ends] = [stream_of(&history, "ada", 0).await, stream_of(&history, "bob", 0).await];
+    let (mut stayed, mut ended) = (Seen::default(), Seen::default());
+    stayed.read(&mut stays, |seen| !seen.caught_up.is_empty()).await;
+    ended.read(&mut ends, |seen| !seen.caught_up.is_empty()).await;
+    history.backend.revoke("bob");
+    let status = ended.read_to_end(&mut ends).await;
+    assert_eq!((status.code(), code(&status)), (Code::Unauthenticated, ErrorCode::TokenRevoked));
+
+    let seq = history.post("general", "ada", "after", "after").await;
+    stayed.read(&mut stays, |seen| seen.last() == seq.get()).await;
+}
+
+#[tokio::test]
 async fn draining_ends_live_streams_so_that_they_are_taken_up_elsewhere() {
     let history = History::start().await;
     let _storing = history.backend.keep_storing();

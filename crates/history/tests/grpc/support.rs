@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming, transport::Channel};
 
-use crate::backend::{Backend, PATIENCE, connect, event, eventually, verifier};
+use crate::backend::{Backend, PATIENCE, connect, event, eventually};
 
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -44,7 +44,7 @@ impl History {
             events: backend.store.clone(),
             directory: backend.store.clone(),
             partitions: backend.store.clone(),
-            verifier: verifier(),
+            verifier: backend.verifier.clone(),
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             memory: None,

@@ -57,6 +57,8 @@ async fn each_token_opens_what_it_should_and_no_more() {
     let seq = history.post("general", "bob", "hello", "hello").await;
     history.stored(seq).await;
 
+    history.backend.revoke("carol");
+
     let user = |name| Some(token(name));
     let callers = [
         ("service", Some(SERVICE_TOKEN.to_owned()), None, None),
@@ -66,6 +68,7 @@ async fn each_token_opens_what_it_should_and_no_more() {
         ("other team's owner", user("mallory"), Some(ErrorCode::NotFound), Some(ErrorCode::Forbidden)),
         ("stranger", user("nobody"), Some(ErrorCode::NotFound), Some(ErrorCode::Forbidden)),
         ("expired", Some(expired_token("bob")), Some(ErrorCode::TokenExpired), Some(ErrorCode::TokenExpired)),
+        ("revoked", user("carol"), Some(ErrorCode::TokenRevoked), Some(ErrorCode::TokenRevoked)),
         ("nonsense", Some("a.b.c".to_owned()), Some(ErrorCode::InvalidToken), Some(ErrorCode::InvalidToken)),
         ("nobody at all", None, Some(ErrorCode::InvalidToken), Some(ErrorCode::InvalidToken)),
     ];

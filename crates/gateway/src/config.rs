@@ -2,8 +2,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use huddle_domain::IdError;
 use huddle_service::config::{ByteCount, duration};
 use serde::{Deserialize, Serialize};
+
+use crate::labellab::{LabelLabConfig, LabelLabRules, SocketIoConfig};
 
 /// The section `[gateway]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,8 +20,8 @@ pub struct Config {
     pub history_url: String,
     /// Where the directory answers gRPC. Default: `http://127.0.0.1:7402`.
     pub directory_url: String,
-    /// Origins (scheme, host, port) whose pages may open WebSockets, besides the gateway's own. Requests without an
-    /// `Origin` header come from no page and are let in. Default: none.
+    /// Origins (scheme, host, port) whose pages may connect and call, besides the gateway's own; `*` = all. Requests
+    /// without an `Origin` header come from no page and are let in. Default: none.
     pub allowed_origins: Vec<String>,
     /// Most connections at once, on each worker. Default: 20,000.
     pub connections_per_worker_max: usize,
@@ -39,6 +42,10 @@ pub struct Config {
     /// On shutdown: the time over which connections are told to go away. Default: 5 s.
     #[serde(with = "duration")]
     pub drain: Duration,
+    /// Socket.IO.
+    pub socketio: SocketIoConfig,
+    /// LabelLab's chat.
+    pub labellab: LabelLabConfig,
 }
 
 impl Default for Config {
@@ -57,18 +64,43 @@ impl Default for Config {
             outbox_max: ByteCount::mebibytes(1),
             outbox_frames_max: 4_096,
             drain: Duration::from_secs(5),
+            socketio: SocketIoConfig::default(),
+            labellab: LabelLabConfig::default(),
         }
     }
 }
 
 /// A setting that a gateway cannot work with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("`gateway.{setting}` is too small: at least {minimum}")]
-pub struct ConfigError {
-    /// The setting's name within the section.
-    pub setting: &'static str,
-    /// The least that works.
-    pub minimum: &'static str,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It is too small.
+    #[error("`gateway.{setting}` is too small: at least {minimum}")]
+    TooSmall {
+        /// The setting's name within the section.
+        setting: &'static str,
+        /// The least that works.
+        minimum: &'static str,
+    },
+    /// An id is none.
+    #[error("`gateway.{setting}` holds something that is no id: {source}")]
+    Id {
+        /// The setting's name within the section.
+        setting: &'static str,
+        /// Why not.
+        source: IdError,
+    },
+    /// A setting of Socket.IO.
+    #[error("`gateway.socketio`: {0}")]
+    SocketIo(#[from] huddle_socketio::ConfigError),
+    /// Anybody could read, and send as anybody.
+    #[error(
+        "`gateway.labellab.legacy_teams` lets clients in without a token, and `gateway.listen` is {listen}, where others \
+         can connect: name the networks to trust in `gateway.labellab.trusted_networks`, or listen on 127.0.0.1"
+    )]
+    LegacyInPublic {
+        /// Where the gateway listens.
+        listen: SocketAddr,
+    },
 }
 
 /// A frame must hold a `hello` with the longest token (8,191 bytes), and a message of 4,000 characters, each of which
@@ -87,10 +119,43 @@ impl Config {
             ("outbox_max", "64KiB", self.outbox_max >= ByteCount::kibibytes(64)),
             ("outbox_frames_max", "16", self.outbox_frames_max >= 16),
         ];
-        match checks.into_iter().find(|(_, _, is_met)| !is_met) {
-            Some((setting, minimum, _)) => Err(ConfigError { setting, minimum }),
-            None => Ok(()),
+        if let Some((setting, minimum, _)) = checks.into_iter().find(|(_, _, is_met)| !is_met) {
+            return Err(ConfigError::TooSmall { setting, minimum });
         }
+        self.socketio().validate()?;
+        self.labellab_rules()?;
+        let is_public = !self.listen.ip().is_loopback();
+        if is_public && !self.labellab.legacy_teams.is_empty() && self.labellab.trusted_networks.is_empty() {
+            return Err(ConfigError::LegacyInPublic { listen: self.listen });
+        }
+        Ok(())
+    }
+
+    /// The settings of the Socket.IO server.
+    pub(crate) fn socketio(&self) -> huddle_socketio::Config {
+        huddle_socketio::Config {
+            path: self.socketio.path.clone(),
+            ping_interval: self.socketio.ping_interval,
+            ping_timeout: self.socketio.ping_timeout,
+            payload_max: self.socketio.payload_max.as_usize(),
+            connect_timeout: self.hello_timeout,
+            sessions_per_worker_max: self.connections_per_worker_max,
+            outbox_max: self.outbox_max.as_usize(),
+            outbox_frames_max: self.outbox_frames_max,
+            namespaces: self.socketio.namespaces.clone(),
+        }
+    }
+
+    pub(crate) fn labellab_rules(&self) -> Result<LabelLabRules, ConfigError> {
+        self.labellab.rules().map_err(|(setting, source)| ConfigError::Id { setting, source })
+    }
+
+    /// Whether pages of `origin`, whose requests name `host`, may connect and call. A page of the gateway's own host
+    /// always may.
+    pub(crate) fn allows_origin(&self, origin: &str, host: &str) -> bool {
+        self.allowed_origins.iter().any(|allowed| allowed == "*" || allowed == origin)
+            || !host.is_empty()
+                && ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
     }
 }
 
@@ -103,5 +168,14 @@ mod tests {
         assert_eq!(Config::default().validate(), Ok(()));
         let config = Config { heartbeat: Duration::ZERO, ..Config::default() };
         assert_eq!(config.validate().unwrap_err().to_string(), "`gateway.heartbeat` is too small: at least 100ms");
+    }
+
+    #[test]
+    fn clients_without_a_token_are_not_let_in_from_everywhere_by_accident() {
+        let mut config = Config { listen: SocketAddr::from(([0, 0, 0, 0], 8080)), ..Config::default() };
+        config.labellab.legacy_teams = vec!["7".to_owned()];
+        assert_eq!(config.validate(), Err(ConfigError::LegacyInPublic { listen: config.listen }));
+        config.labellab.trusted_networks = vec!["10.0.0.0/8".parse().unwrap()];
+        assert_eq!(config.validate(), Ok(()));
     }
 }

@@ -4,19 +4,22 @@
 mod config;
 mod connection;
 mod core;
+mod cors;
+mod labellab;
 mod memberships;
 mod metrics;
+mod names;
+mod native;
 mod page;
-mod protocol;
 mod relay;
 mod rest;
 mod sends;
 mod server;
 mod upstream;
 mod watch;
-mod websocket;
 mod worker;
 
 pub use config::{Config, ConfigError};
+pub use labellab::{LabelLabConfig, SocketIoConfig};
 pub use page::Demo;
 pub use server::{Parts, Server, StartError, Upstream, bind};

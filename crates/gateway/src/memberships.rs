@@ -93,6 +93,11 @@ impl Memberships {
         Err(Refusal::new(ErrorCode::Overloaded, "the team's members change too fast; retry"))
     }
 
+    /// The teams of `user`, by team id, and at most `teams_max` of them. Always asks the directory.
+    pub(crate) async fn teams_of(&self, user: &UserId, teams_max: usize) -> Result<Vec<TeamId>, Refusal> {
+        self.directory.teams_of(user, teams_max).await
+    }
+
     /// From now on every live event of `team` after `position` is [observed](Self::observe), until
     /// [`Memberships::unfollow`].
     pub(crate) fn follow(&self, team: &TeamId, position: Seq) {

@@ -1,25 +1,30 @@
 //! The gateway as a whole: binds, serves, drains.
 
-use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer, rt::net::TcpStream, web};
 use huddle_auth::Verifier;
+use huddle_bus::Bus;
 use huddle_log::{Log, Watermarks};
 use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
+use huddle_socketio::SocketIoMetrics;
 use tonic::transport::Channel;
 
 use crate::{
     Config, ConfigError,
     core::Core,
+    cors,
+    labellab::LabelLab,
     memberships::Memberships,
     metrics::GatewayMetrics,
+    names::Names,
+    native,
     page::{self, Demo, Page},
     relay::Relay,
     rest,
     sends::{PriorSends, Sends},
     upstream::{self, Channels, Directory, History, ServiceToken},
     watch::{Watch, follow_watermarks},
-    websocket,
     worker::{Worker, WorkerMessage},
 };
 
@@ -40,6 +45,8 @@ pub struct Parts {
     pub config: Config,
     /// The log.
     pub log: Arc<dyn Log>,
+    /// The way to other gateways.
+    pub bus: Arc<dyn Bus>,
     /// Tells who a token belongs to.
     pub verifier: Arc<Verifier>,
     /// History and the directory.
@@ -106,6 +113,7 @@ pub struct Server {
     upstream: Channels,
     service_token: ServiceToken,
     metrics: GatewayMetrics,
+    socketio: Option<Arc<huddle_socketio::Server>>,
 }
 
 /// Binds a gateway to its address. Must be called within the runtime on which it is to run.
@@ -128,7 +136,14 @@ pub async fn bind(parts: Parts) -> Result<Server, StartError> {
     let listener = listen_on(config.listen).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let metrics = parts.metrics.register(GatewayMetrics::register);
-    Ok(Server { parts, listener, address, upstream, service_token, metrics })
+    let socketio = if config.socketio.enabled {
+        let metrics = parts.metrics.register(SocketIoMetrics::register);
+        let server = huddle_socketio::Server::new(config.socketio(), Arc::clone(&parts.bus), metrics);
+        Some(server.map_err(ConfigError::from)?)
+    } else {
+        None
+    };
+    Ok(Server { parts, listener, address, upstream, service_token, metrics, socketio })
 }
 
 fn listen_on(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -148,13 +163,21 @@ impl Server {
     /// Serves until shutdown: at the soft stage connections are sent away over the configured time, at the hard stage
     /// what is left is cut off.
     pub async fn run(self, shutdown: Shutdown) -> io::Result<()> {
-        let Self { parts, listener, upstream, .. } = self;
-        let Parts { config, log, verifier, readiness, demo, .. } = parts;
+        let Self { parts, listener, upstream, socketio, .. } = self;
+        let Parts { config, log, bus, verifier, readiness, demo, .. } = parts;
         let metrics = self.metrics;
         let history = History::new(upstream.history.clone(), self.service_token.clone());
         let directory = Directory::new(upstream.directory.clone(), self.service_token);
+        let names = Arc::new(Names::new(directory.clone()));
         let memberships = Arc::new(Memberships::new(directory));
-        let relay = Arc::new(Relay::new(Arc::clone(&log), history.clone(), Arc::clone(&memberships), metrics.clone()));
+        let relay = Arc::new(Relay::new(
+            Arc::clone(&log),
+            bus,
+            history.clone(),
+            Arc::clone(&memberships),
+            Arc::clone(&names),
+            metrics.clone(),
+        ));
         let prior = PriorSends::start(history.clone(), metrics.clone());
         let sends = Sends::new(Arc::clone(&log), Arc::clone(&memberships), prior, metrics.clone());
         let watermarks = Arc::new(Watermarks::new(log.partitions()));
@@ -164,6 +187,7 @@ impl Server {
             verifier,
             history,
             memberships,
+            names,
             relay: Arc::clone(&relay),
             sends,
             watermarks: Arc::clone(&watermarks),
@@ -174,14 +198,28 @@ impl Server {
         let watching = tokio::spawn(watch.run(shutdown.clone()));
         let following = tokio::spawn(follow_watermarks(log, watermarks, shutdown.clone()));
 
+        let forwarding = socketio.clone().map(|server| tokio::spawn(server.run()));
+
         let page = Arc::new(Page::new(demo));
         let body_bytes_max = config.frame_max.as_usize();
         let server = HttpServer::new(move || {
             let worker = Worker::start(Arc::clone(&core));
             let page = Arc::clone(&page);
+            let sessions = socketio.as_ref().map(|server| {
+                // The rules have been checked with the rest of the settings.
+                let rules = core.config.labellab_rules().unwrap_or_default();
+                let sessions = server.worker(Rc::new(LabelLab::new(Rc::clone(&worker), rules)));
+                Rc::clone(worker.socketio.get_or_init(|| sessions))
+            });
             App::new()
+                .wrap(cors::headers(Arc::clone(&core)))
                 .app_data(worker)
-                .route("/v1/ws", web::get().to(websocket::upgrade))
+                .route("/v1/ws", web::get().to(native::upgrade))
+                .configure(|routes| {
+                    if let Some(sessions) = sessions {
+                        huddle_socketio::configure(routes, sessions);
+                    }
+                })
                 .configure(|routes| rest::configure(routes, body_bytes_max))
                 .configure(|routes| page::configure(routes, page))
         })
@@ -221,6 +259,9 @@ impl Server {
         draining.abort();
         watching.abort();
         following.abort();
+        if let Some(forwarding) = forwarding {
+            forwarding.abort();
+        }
         outcome
     }
 }

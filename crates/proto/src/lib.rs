@@ -61,6 +61,22 @@ pub mod history {
     }
 }
 
+/// `huddle.signal`: what gateways tell each other about a team and nobody keeps.
+pub mod signal {
+    /// Version 1.
+    #[allow(
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes_without_reason,
+        unreachable_pub,
+        missing_debug_implementations,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        include!("generated/huddle.signal.v1.rs");
+    }
+}
+
 /// `huddle.directory`: teams, members and roles.
 pub mod directory {
     /// Version 1.

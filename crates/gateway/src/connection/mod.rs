@@ -1,18 +1,20 @@
-//! One WebSocket: who it is, what it subscribes to, and the way its frames take out.
+//! One connection of a client, whatever its protocol: who it is, what it subscribes to, what it sends, and the way out.
 
-mod hello;
+mod catch_up;
+mod identity;
+mod parse;
 mod sends;
-mod serve;
-mod subscribe;
+mod way;
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
-use huddle_domain::{TeamId, UserId};
+use huddle_domain::{Seq, TeamId, UserId};
 use huddle_proto::{
     Refusal,
-    gateway::v1::{CloseCode, server_frame::Content},
+    gateway::v1::{CloseCode, TokenExpiring, server_frame::Content},
 };
-use huddle_websocket::{Full, Outbox};
+use huddle_socketio::AckId;
+use huddle_websocket::Full;
 use tokio::{
     sync::{Notify, Semaphore},
     time::{Instant, timeout},
@@ -20,12 +22,17 @@ use tokio::{
 
 use crate::{
     core::Core,
-    protocol::{Delivery, Encoding, close_frame, server_frame},
-    worker::{Awaited, Subscription},
+    labellab::Typing,
+    relay::Delivery,
+    sends::Accepted,
+    worker::{Awaited, Subscription, Worker},
 };
-pub(crate) use hello::token_refusal;
-pub(crate) use sends::{parse_body, parse_tags};
-pub(crate) use serve::{parse_client_id, parse_team, serve};
+pub(crate) use catch_up::CatchUp;
+use identity::Due;
+pub(crate) use identity::{Identity, token_refusal};
+pub(crate) use parse::{parse_body, parse_client_id, parse_tags, parse_team};
+pub(crate) use sends::SendQueue;
+pub(crate) use way::{ReplyTo, Way};
 
 /// Sends of one connection that may be under way; beyond it the connection is not read, which its client notices as
 /// backpressure.
@@ -33,13 +40,12 @@ const SENDS_IN_FLIGHT_MAX: u32 = 256;
 /// How long a connection that is sent away waits for the outcome of its sends.
 const FINISH_SENDS_PATIENCE: Duration = Duration::from_secs(4);
 
-/// A WebSocket's state. It belongs to one worker thread.
+/// A connection's state. It belongs to one worker thread.
 pub(crate) struct Connection {
     core: Arc<Core>,
-    encoding: Encoding,
-    outbox: Rc<Outbox>,
+    way: Way,
     identity: RefCell<Option<Identity>>,
-    subscriptions: RefCell<HashMap<TeamId, Rc<Subscription>>>,
+    pub(crate) subscriptions: RefCell<HashMap<TeamId, Rc<Subscription>>>,
     sends_in_flight: Arc<Semaphore>,
     /// Second receipts that are due, by team. Kept by the worker.
     pub(crate) receipts: RefCell<HashMap<TeamId, Awaited>>,
@@ -47,23 +53,11 @@ pub(crate) struct Connection {
     closing: Notify,
 }
 
-/// Who a connection is, since its `hello`.
-#[derive(Debug, Clone)]
-struct Identity {
-    user: UserId,
-    expires: Instant,
-    expires_time_ms: i64,
-    /// Whether the client has been warned of the expiry.
-    warned: bool,
-}
-
 impl Connection {
-    pub(crate) fn new(core: Arc<Core>, encoding: Encoding) -> Self {
-        let outbox = Outbox::new(core.config.outbox_max.as_usize(), core.config.outbox_frames_max);
+    pub(crate) fn new(core: Arc<Core>, way: Way) -> Self {
         Self {
             core,
-            encoding,
-            outbox: Rc::new(outbox),
+            way,
             identity: RefCell::default(),
             subscriptions: RefCell::default(),
             sends_in_flight: Arc::new(Semaphore::new(SENDS_IN_FLIGHT_MAX as usize)),
@@ -72,29 +66,105 @@ impl Connection {
         }
     }
 
-    /// The outbox, for the response body that drains it.
-    pub(crate) fn outbox(&self) -> Rc<Outbox> {
-        Rc::clone(&self.outbox)
+    /// Who the connection is; `None` before it has shown a token.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.identity.borrow().as_ref().map(|identity| identity.user.clone())
     }
 
-    /// Queues a frame that is no reply.
+    /// From now on the connection is who a verified token says.
+    pub(crate) fn identify(&self, identity: Identity) {
+        *self.identity.borrow_mut() = Some(identity);
+    }
+
+    /// When to [keep the identity](Self::keep_identity) next; `None` before there is one.
+    pub(crate) fn identity_deadline(&self) -> Option<Instant> {
+        self.identity.borrow().as_ref().map(Identity::next_deadline)
+    }
+
+    /// Warns the client of its token's expiry, or closes the connection when the token is not valid any longer.
+    pub(crate) fn keep_identity(&self) {
+        let (due, time_ms) = match &mut *self.identity.borrow_mut() {
+            None => return,
+            Some(identity) => (identity.due(&self.core.verifier), identity.expires_time_ms),
+        };
+        match due {
+            Due::Nothing => {}
+            Due::Warning => self.push(Content::TokenExpiring(TokenExpiring { time_ms })),
+            Due::Expired => self.close(CloseCode::Unauthenticated, "the token has expired"),
+            Due::Revoked => self.close(CloseCode::Unauthenticated, "the token has been revoked"),
+        }
+    }
+
+    /// Tells the client something that it did not ask for.
     pub(crate) fn push(&self, content: Content) {
-        self.reply(String::new(), content);
+        self.watch(self.way.push(content));
     }
 
-    /// Queues the frame of an event, which all receivers share.
+    /// Answers a request.
+    pub(crate) fn reply(&self, reply_to: ReplyTo, content: Content) {
+        self.watch(self.way.reply(reply_to, content));
+    }
+
+    /// Refuses a request.
+    pub(crate) fn refuse(&self, reply_to: ReplyTo, refusal: Refusal) {
+        self.core.metrics.refused(refusal.code);
+        tracing::debug!(code = refusal.code.as_str_name(), user = ?self.user(), "request refused");
+        self.reply(reply_to, Content::Error(refusal.into()));
+    }
+
+    /// Answers a send that the log has accepted, and sees to the second receipt.
+    fn accepted(self: &Rc<Self>, worker: &Worker, reply_to: ReplyTo, accepted: &Accepted) {
+        let stored = worker.core.watermarks.stored(worker.core.log.partitions().of(&accepted.team)) >= accepted.seq;
+        let (outcome, wants_receipt) = self.way.accepted(reply_to, accepted, stored);
+        self.watch(outcome);
+        if wants_receipt {
+            worker.promise(self, &accepted.team, accepted.seq);
+        }
+    }
+
+    /// Hands over an event, in the form that all receivers share.
     pub(crate) fn push_delivery(&self, delivery: &Delivery) {
         self.core.metrics.deliveries.inc();
-        self.queue(delivery.frame(self.encoding));
+        self.watch(self.way.deliver(delivery));
+    }
+
+    /// Tells that somebody is typing.
+    pub(crate) fn push_typing(&self, team: &TeamId, typing: &Typing) {
+        self.watch(self.way.typing(team, typing));
+    }
+
+    /// Tells that a subscription has ended without the client's asking; `sent` is how far the client got.
+    pub(crate) fn subscription_ended(&self, team: &TeamId, sent: Option<Seq>, refusal: Refusal) {
+        self.watch(self.way.subscription_ended(team, sent, refusal));
+    }
+
+    /// Answers a Socket.IO event by its acknowledgement, if it asked for one.
+    pub(crate) fn acknowledge(&self, ack: Option<AckId>, answer: &serde_json::Value) {
+        self.watch(self.way.acknowledge(ack, answer));
+    }
+
+    /// Waits until there is room for more, or until the connection is closed. Cancel safe.
+    pub(crate) async fn has_room(&self) {
+        self.way.has_room().await;
+    }
+
+    /// Whether the client is shown the people behind events.
+    pub(crate) fn shows_people(&self) -> bool {
+        self.way.shows_people()
     }
 
     /// Closes the connection behind what is queued already.
     pub(crate) fn close(&self, code: CloseCode, reason: &'static str) {
-        if self.outbox.is_open() {
+        if self.way.is_open() {
             self.core.metrics.closed(code);
-            self.outbox.close(close_frame(code, reason));
+            self.way.close(code, reason);
             self.closing.notify_one();
         }
+    }
+
+    /// Resolves once the connection has been closed from this side.
+    pub(crate) async fn closed(&self) {
+        self.closing.notified().await;
     }
 
     /// Waits until no send of this connection is under way; bounded.
@@ -108,27 +178,27 @@ impl Connection {
         self.subscriptions.borrow_mut().remove(team);
     }
 
-    fn reply(&self, reply_to: String, content: Content) {
-        self.queue(server_frame(self.encoding, reply_to, content));
+    /// Ends all subscriptions: the client is gone.
+    pub(crate) fn end_subscriptions(&self, worker: &Worker) {
+        let subscriptions: Vec<_> = self.subscriptions.borrow().values().cloned().collect();
+        for subscription in subscriptions {
+            worker.hub.end(&subscription);
+        }
     }
 
-    fn refuse(&self, reply_to: String, refusal: Refusal) {
-        self.core.metrics.refused(refusal.code);
-        tracing::debug!(code = refusal.code.as_str_name(), user = ?self.user(), "request refused");
-        self.reply(reply_to, Content::Error(refusal.into()));
-    }
-
-    fn queue(&self, frame: bytes::Bytes) {
-        if self.outbox.push(frame) == Err(Full) {
-            // What is dropped here is not lost: the client resumes from its cursor.
+    /// Closes the connection of a client that reads too slowly. What is dropped here is not lost: it resumes from its
+    /// cursors.
+    pub(crate) fn abandon(&self) {
+        if self.way.is_open() {
             self.core.metrics.closed(CloseCode::SlowConsumer);
-            let reason = "too slow: reconnect and resume from your cursors";
-            self.outbox.abandon(close_frame(CloseCode::SlowConsumer, reason));
+            self.way.abandon();
             self.closing.notify_one();
         }
     }
 
-    fn user(&self) -> Option<UserId> {
-        self.identity.borrow().as_ref().map(|identity| identity.user.clone())
+    fn watch(&self, outcome: Result<(), Full>) {
+        if outcome == Err(Full) {
+            self.abandon();
+        }
     }
 }

@@ -1,119 +1,77 @@
-//! `send`: queues a connection's sends so that they keep their order, and reports both receipts.
+//! A connection's sends: queued so that they keep their order, published in batches, each answered with its outcome.
 
-use std::rc::Rc;
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
-use huddle_domain::{Body, Tags, UserId};
-use huddle_proto::{
-    EventError, Refusal,
-    event::v1::Entity,
-    gateway::v1::{self as wire, ErrorCode, server_frame::Content},
-    tags_from_wire,
-};
+use huddle_proto::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{
-    Connection, SENDS_IN_FLIGHT_MAX,
-    serve::{parse_client_id, parse_team},
-};
+use super::{Connection, ReplyTo, SENDS_IN_FLIGHT_MAX};
 use crate::{
     sends::{NewSend, Started},
-    worker::{Worker, promise},
+    worker::Worker,
 };
 
 /// Sends that are checked and published in one go.
 const SENDS_PER_BATCH: usize = 64;
 
+/// The way of one connection's sends into the log. When it is dropped, what was queued goes on to its end.
+pub(crate) struct SendQueue {
+    connection: Rc<Connection>,
+    queue: mpsc::Sender<QueuedSend>,
+}
+
 /// A send on its way.
-pub(super) struct QueuedSend {
-    id: String,
+struct QueuedSend {
+    reply_to: ReplyTo,
     send: NewSend,
     /// Held until the reply is in the outbox.
     permit: OwnedSemaphorePermit,
 }
 
-/// Starts the task that publishes a connection's sends in order. It ends when the returned sender is dropped and what
-/// was queued is published.
-pub(super) fn start(worker: Rc<Worker>, connection: Rc<Connection>, user: UserId) -> mpsc::Sender<QueuedSend> {
-    let (sender, mut queue) = mpsc::channel(SENDS_IN_FLIGHT_MAX as usize);
-    actix_web::rt::spawn(async move {
-        let mut batch = Vec::new();
-        while queue.recv_many(&mut batch, SENDS_PER_BATCH).await > 0 {
-            let mut replies = Vec::with_capacity(batch.len());
-            let mut sends = Vec::with_capacity(batch.len());
-            for QueuedSend { id, send, permit } in batch.drain(..) {
-                replies.push((id, permit));
-                sends.push(send);
+impl SendQueue {
+    /// Starts the task that publishes the connection's sends in order.
+    pub(crate) fn start(worker: Rc<Worker>, connection: Rc<Connection>) -> Self {
+        let (queue, mut queued) = mpsc::channel(SENDS_IN_FLIGHT_MAX as usize);
+        let sender = Rc::clone(&connection);
+        actix_web::rt::spawn(async move {
+            let mut batch = Vec::new();
+            while queued.recv_many(&mut batch, SENDS_PER_BATCH).await > 0 {
+                let mut replies = Vec::with_capacity(batch.len());
+                let mut sends = Vec::with_capacity(batch.len());
+                for QueuedSend { reply_to, send, permit } in batch.drain(..) {
+                    replies.push((reply_to, permit));
+                    sends.push(send);
+                }
+                let started = worker.core.sends.start(sends).await;
+                let outcomes: Vec<_> = replies.into_iter().zip(started).collect();
+                actix_web::rt::spawn(report(Rc::clone(&worker), Rc::clone(&sender), outcomes));
             }
-            let started = worker.core.sends.start(&user, sends).await;
-            let outcomes: Vec<_> = replies.into_iter().zip(started).collect();
-            actix_web::rt::spawn(report(Rc::clone(&worker), Rc::clone(&connection), outcomes));
-        }
-    });
-    sender
-}
-
-/// Checks a send and queues it. Waits while too many of the connection's sends are under way.
-pub(super) async fn send(queue: &mpsc::Sender<QueuedSend>, connection: &Connection, id: String, request: wire::Send) {
-    let send = match parse(&request) {
-        Ok(send) => send,
-        Err(refusal) => return connection.refuse(id, refusal),
-    };
-    // Neither the semaphore nor the queue is closed while the connection is served.
-    if let Ok(permit) = Arc::clone(&connection.sends_in_flight).acquire_owned().await {
-        let _ = queue.send(QueuedSend { id, send, permit }).await;
+        });
+        Self { connection, queue }
     }
-}
 
-fn parse(request: &wire::Send) -> Result<NewSend, Refusal> {
-    Ok(NewSend {
-        team: parse_team(&request.team)?,
-        client_id: parse_client_id(&request.client_id)?,
-        body: parse_body(&request.body)?,
-        tags: parse_tags(&request.mentions, request.entity.as_ref())?,
-    })
-}
-
-/// The body of a request, or why it is none, on every protocol alike.
-pub(crate) fn parse_body(text: &str) -> Result<Body, Refusal> {
-    Body::parse(text).map_err(|error| Refusal::new(ErrorCode::InvalidBody, error.to_string()))
-}
-
-/// The tags of a request, or why they are none, on every protocol alike.
-pub(crate) fn parse_tags(mentions: &[String], entity: Option<&Entity>) -> Result<Tags, Refusal> {
-    tags_from_wire(mentions, entity).map_err(|error| {
-        let code = match error {
-            EventError::Id { .. } => ErrorCode::InvalidId,
-            _ => ErrorCode::InvalidArgument,
-        };
-        Refusal::new(code, error.to_string())
-    })
+    /// Queues a send. Waits while too many of the connection's sends are under way.
+    pub(crate) async fn send(&self, reply_to: ReplyTo, send: NewSend) {
+        // Neither the semaphore nor the queue is closed while the connection is served.
+        if let Ok(permit) = Arc::clone(&self.connection.sends_in_flight).acquire_owned().await {
+            let _ = self.queue.send(QueuedSend { reply_to, send, permit }).await;
+        }
+    }
 }
 
 async fn report(
     worker: Rc<Worker>,
     connection: Rc<Connection>,
-    outcomes: Vec<((String, OwnedSemaphorePermit), Result<Started, Refusal>)>,
+    outcomes: Vec<((ReplyTo, OwnedSemaphorePermit), Result<Started, Refusal>)>,
 ) {
-    for ((id, permit), started) in outcomes {
+    for ((reply_to, permit), started) in outcomes {
         let outcome = match started {
             Ok(started) => worker.core.sends.finish(started).await,
             Err(refusal) => Err(refusal),
         };
         match outcome {
-            Ok(accepted) => {
-                connection.reply(
-                    id,
-                    Content::Accepted(wire::Accepted {
-                        team: accepted.team.to_string(),
-                        seq: accepted.seq.get(),
-                        client_id: accepted.client_id.to_string(),
-                        duplicate: accepted.duplicate,
-                    }),
-                );
-                promise(&worker, &connection, &accepted.team, accepted.seq);
-            }
-            Err(refusal) => connection.refuse(id, refusal),
+            Ok(accepted) => connection.accepted(&worker, reply_to, &accepted),
+            Err(refusal) => connection.refuse(reply_to, refusal),
         }
         drop(permit);
     }

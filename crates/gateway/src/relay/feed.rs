@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use huddle_bus::SignalFeed;
 use huddle_domain::{Contiguity, Event, Seq, Step, TeamId};
 use huddle_log::{LiveFeed, LiveItem};
 use huddle_proto::Refusal;
@@ -12,8 +14,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Relay, WorkerId, unavailable};
-use crate::{protocol::Delivery, worker::WorkerMessage};
+use super::{Delivery, Relay, WorkerId, unavailable};
+use crate::{labellab::Typing, worker::WorkerMessage};
 
 /// How long filling a gap is tried before the feed is given up and its subscribers are told to start again.
 const FILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -23,10 +25,10 @@ const FILL_BACKOFF_CAP: Duration = Duration::from_secs(1);
 /// What workers ask of a feed.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Send this worker the events, from the position in the reply on.
-    Attach { worker: WorkerId, reply: oneshot::Sender<Result<Seq, Refusal>> },
+    /// Send this worker the events, from the position in the reply on; with `people`, the people behind them, too.
+    Attach { worker: WorkerId, people: bool, reply: oneshot::Sender<Result<Seq, Refusal>> },
     /// One subscription of this worker less.
-    Detach { worker: WorkerId },
+    Detach { worker: WorkerId, people: bool },
 }
 
 struct Feed {
@@ -35,6 +37,8 @@ struct Feed {
     /// Workers, by how many of their subscriptions are attached.
     attached: HashMap<WorkerId, (usize, mpsc::Sender<WorkerMessage>)>,
     place: Contiguity,
+    /// Attached subscriptions that show people.
+    people: usize,
 }
 
 /// Follows `team` until the last subscription has left, or until the flow cannot be kept whole.
@@ -44,7 +48,8 @@ pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Rec
         Ok((live, last)) => {
             relay.memberships.follow(&team, last);
             let place = Contiguity::after(last);
-            let mut feed = Feed { relay: Arc::clone(&relay), team: team.clone(), attached: HashMap::new(), place };
+            let mut feed =
+                Feed { relay: Arc::clone(&relay), team: team.clone(), attached: HashMap::new(), place, people: 0 };
             let outcome = feed.follow(live, &mut commands).await;
             relay.memberships.unfollow(&team);
             relay.forget(&team, &mut commands);
@@ -67,6 +72,17 @@ pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Rec
     relay.metrics.feeds.dec();
 }
 
+/// Waits for ever where there are none.
+async fn next_signal(signals: &mut Option<SignalFeed>) -> Bytes {
+    if let Some(feed) = signals
+        && let Some(signal) = feed.next().await
+    {
+        return signal;
+    }
+    *signals = None;
+    std::future::pending().await
+}
+
 /// First the live events, then the position: what is not on the feed is at or below the position.
 async fn open(relay: &Relay, team: &TeamId) -> Result<(LiveFeed, Seq), Refusal> {
     let failed = |error: huddle_log::LogError| {
@@ -80,13 +96,18 @@ async fn open(relay: &Relay, team: &TeamId) -> Result<(LiveFeed, Seq), Refusal> 
 
 impl Feed {
     async fn follow(&mut self, mut live: LiveFeed, commands: &mut mpsc::Receiver<Command>) -> Result<(), Refusal> {
+        let mut signals = None;
         loop {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(Command::Attach { worker, reply }) => self.attach(worker, reply),
-                    Some(Command::Detach { worker }) => {
-                        self.detach(worker);
+                    Some(Command::Attach { worker, people, reply }) => {
+                        self.attach(worker, people, reply);
+                        self.follow_signals(&mut signals).await;
+                    }
+                    Some(Command::Detach { worker, people }) => {
+                        self.detach(worker, people);
+                        self.follow_signals(&mut signals).await;
                         // Commands that wait are served first: a subscriber may be among them.
                         if self.attached.is_empty() && commands.is_empty() {
                             return Ok(());
@@ -99,18 +120,22 @@ impl Feed {
                     Some(LiveItem::Interrupted) => self.catch_up().await?,
                     None => return Err(unavailable()),
                 },
+                signal = next_signal(&mut signals) => self.take_signal(&signal).await,
             }
         }
     }
 
-    fn attach(&mut self, worker: WorkerId, reply: oneshot::Sender<Result<Seq, Refusal>>) {
+    fn attach(&mut self, worker: WorkerId, people: bool, reply: oneshot::Sender<Result<Seq, Refusal>>) {
         let Some(sender) = self.relay.worker(worker) else { return };
-        if reply.send(Ok(self.place.last())).is_ok() {
-            self.attached.entry(worker).or_insert((0, sender)).0 += 1;
+        if reply.send(Ok(self.place.last())).is_err() {
+            return;
         }
+        self.attached.entry(worker).or_insert((0, sender)).0 += 1;
+        self.people += usize::from(people);
     }
 
-    fn detach(&mut self, worker: WorkerId) {
+    fn detach(&mut self, worker: WorkerId, people: bool) {
+        self.people = self.people.saturating_sub(usize::from(people));
         if let Some((count, _)) = self.attached.get_mut(&worker) {
             *count -= 1;
             if *count == 0 {
@@ -186,9 +211,28 @@ impl Feed {
     async fn dispatch(&mut self, event: Arc<Event>) {
         self.place.advance(event.seq);
         self.relay.memberships.observe(&event);
+        self.relay.names.observe(&event);
         self.relay.metrics.events_relayed.inc();
-        let delivery = Arc::new(Delivery::new(event));
+        let sender_name =
+            if self.people > 0 { self.relay.names.of([&event.sender]).await.remove(&event.sender) } else { None };
+        let delivery = Arc::new(Delivery::new(event, sender_name));
         self.tell(|| WorkerMessage::Deliver(Arc::clone(&delivery))).await;
+    }
+
+    /// Follows who is typing while anybody is shown it.
+    async fn follow_signals(&self, signals: &mut Option<SignalFeed>) {
+        if self.people == 0 {
+            *signals = None;
+        } else if signals.is_none() {
+            // Without them nothing is missing that anybody keeps; the next subscription tries again.
+            *signals = self.relay.bus.signals(&self.team).await.ok();
+        }
+    }
+
+    async fn take_signal(&self, payload: &Bytes) {
+        if let Some(typing) = Typing::decode(payload).map(Arc::new) {
+            self.tell(|| WorkerMessage::Typing { team: self.team.clone(), typing: Arc::clone(&typing) }).await;
+        }
     }
 
     async fn end(&self, refusal: &Refusal) {

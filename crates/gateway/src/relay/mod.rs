@@ -1,5 +1,6 @@
 //! From the log to the workers: one feed per team with subscribers here, whichever worker they are on.
 
+mod delivery;
 mod feed;
 
 use std::{
@@ -7,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
+use huddle_bus::Bus;
 use huddle_domain::{Seq, TeamId};
 use huddle_log::Log;
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
@@ -15,7 +17,11 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{memberships::Memberships, metrics::GatewayMetrics, upstream::History, worker::WorkerMessage};
+use crate::{
+    labellab::Typing, memberships::Memberships, metrics::GatewayMetrics, names::Names, upstream::History,
+    worker::WorkerMessage,
+};
+pub(crate) use delivery::Delivery;
 use feed::Command;
 
 /// Subscriptions that may wait for one feed's attention.
@@ -34,13 +40,14 @@ pub(crate) struct Attachment {
     runtime: Handle,
     commands: mpsc::Sender<Command>,
     worker: WorkerId,
+    people: bool,
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        let (commands, worker) = (self.commands.clone(), self.worker);
+        let (commands, worker, people) = (self.commands.clone(), self.worker, self.people);
         // A feed that has ended has nobody attached.
-        self.runtime.spawn(async move { commands.send(Command::Detach { worker }).await.ok() });
+        self.runtime.spawn(async move { commands.send(Command::Detach { worker, people }).await.ok() });
     }
 }
 
@@ -48,8 +55,10 @@ impl Drop for Attachment {
 #[derive(Debug)]
 pub(crate) struct Relay {
     log: Arc<dyn Log>,
+    bus: Arc<dyn Bus>,
     history: History,
     memberships: Arc<Memberships>,
+    names: Arc<Names>,
     metrics: GatewayMetrics,
     // Feeds run here, not on the workers: a busy worker must not hold up the others' events.
     runtime: Handle,
@@ -63,14 +72,18 @@ impl Relay {
     /// Must be called within the runtime that the feeds are to run on.
     pub(crate) fn new(
         log: Arc<dyn Log>,
+        bus: Arc<dyn Bus>,
         history: History,
         memberships: Arc<Memberships>,
+        names: Arc<Names>,
         metrics: GatewayMetrics,
     ) -> Self {
         Self {
             log,
+            bus,
             history,
             memberships,
+            names,
             metrics,
             runtime: Handle::current(),
             feeds: Mutex::default(),
@@ -86,25 +99,35 @@ impl Relay {
     }
 
     /// Sees to it that `worker` receives the live events of `team`, and returns the feed's position: the worker
-    /// receives every event after it, in order, without a gap, until the attachment is dropped.
+    /// receives every event after it, in order, without a gap, until the attachment is dropped. With `people` it also
+    /// receives senders' names, and who is typing.
     pub(crate) async fn attach(
         self: &Arc<Self>,
         worker: WorkerId,
         team: &TeamId,
+        people: bool,
     ) -> Result<(Seq, Attachment), Refusal> {
         for _ in 0..ATTACH_ATTEMPTS_MAX {
             let commands = self.feed(team);
             let (reply, answer) = oneshot::channel();
             // Both fail only when the feed ended between finding it and asking it: then a new one is started.
-            if commands.send(Command::Attach { worker, reply }).await.is_err() {
+            if commands.send(Command::Attach { worker, people, reply }).await.is_err() {
                 continue;
             }
             if let Ok(answer) = answer.await {
-                let attachment = Attachment { runtime: self.runtime.clone(), commands, worker };
+                let attachment = Attachment { runtime: self.runtime.clone(), commands, worker, people };
                 return answer.map(|position| (position, attachment));
             }
         }
         Err(unavailable())
+    }
+
+    /// Tells whoever follows `team`, on all gateways, that somebody is typing. Lost when nobody does.
+    pub(crate) async fn signal_typing(&self, team: &TeamId, typing: &Typing) -> Result<(), Refusal> {
+        self.bus.signal(team, typing.encode()).await.map_err(|error| {
+            tracing::debug!(%team, %error, "a signal is lost");
+            Refusal::new(ErrorCode::Unavailable, "signals cannot be sent just now")
+        })
     }
 
     /// Sends `message` to every worker.

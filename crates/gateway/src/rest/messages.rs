@@ -169,11 +169,12 @@ pub(super) async fn send(
         })?;
         let send = NewSend {
             team,
+            sender: user.user,
             client_id: parse_client_id(&body.client_id)?,
             tags: parse_tags(&body.mentions, body.entity.as_ref())?,
             body: parse_body(&body.body)?,
         };
-        let mut started = core.sends.start(&user.user, vec![send]).await;
+        let mut started = core.sends.start(vec![send]).await;
         let started = started.pop().unwrap_or_else(|| Err(Refusal::new(ErrorCode::Internal, "retry")))?;
         Ok::<_, Problem>((core.sends.finish(started).await?, query.wait))
     };

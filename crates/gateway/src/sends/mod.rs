@@ -22,6 +22,7 @@ const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct NewSend {
     pub(crate) team: TeamId,
+    pub(crate) sender: UserId,
     /// `None` = the user does not care for retries.
     pub(crate) client_id: Option<ClientId>,
     pub(crate) body: Body,
@@ -72,23 +73,23 @@ impl Sends {
         Self { log, memberships, prior, metrics, full_told: Mutex::default() }
     }
 
-    /// Starts `sends` of `user`, one result each. Those of one team get their positions in this order; a caller that
+    /// Starts `sends`, one result each. Those of one team get their positions in this order; a caller that
     /// awaits this before it starts more keeps the order of those, too.
     ///
     /// A send under a key that is stored already is answered with the first one's position, access permitting, even
     /// where a new send would be refused.
-    pub(crate) async fn start(&self, user: &UserId, sends: Vec<NewSend>) -> Vec<Result<Started, Refusal>> {
+    pub(crate) async fn start(&self, sends: Vec<NewSend>) -> Vec<Result<Started, Refusal>> {
         let mut admitted = Vec::with_capacity(sends.len());
         let mut keys = Vec::new();
         for send in sends {
-            let membership = self.memberships.check(&send.team, user).await;
+            let membership = self.memberships.check(&send.team, &send.sender).await;
             // A key that was made just now cannot be in the store. A log that knows keys for good finds the others itself,
             // where it is asked: an archived team's retries have their answer, too.
             let archived = membership.as_ref().is_ok_and(|membership| membership.team_archived);
             let look_up = send.client_id.is_some() && (archived || self.log.duplicate_window().is_some());
             let event = NewEvent {
                 team: send.team,
-                sender: user.clone(),
+                sender: send.sender,
                 client_id: send.client_id.unwrap_or_else(new_client_id),
                 kind: EventKind::Posted { body: send.body, tags: send.tags },
             };

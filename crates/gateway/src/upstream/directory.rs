@@ -1,11 +1,14 @@
 //! The directory, as the gateway needs it.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use huddle_domain::{Role, Seq, TeamId, UserId};
+use huddle_domain::{Name, Role, Seq, TeamId, UserId};
 use huddle_proto::{
     Refusal,
-    directory::v1::{GetMembershipRequest, directory_service_client::DirectoryServiceClient},
+    directory::v1::{
+        GetMembershipRequest, GetUserNamesRequest, ListUserTeamsRequest,
+        directory_service_client::DirectoryServiceClient,
+    },
     gateway::v1::ErrorCode,
 };
 use tonic::transport::Channel;
@@ -14,6 +17,14 @@ use super::{ServiceToken, bounded, request};
 
 /// How long the question for a membership may take.
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(4);
+/// How long a page of a user's teams may take.
+const TEAMS_DEADLINE: Duration = Duration::from_secs(4);
+/// How long the question for names may take: events wait for it. Without an answer people are shown their ids.
+const NAMES_DEADLINE: Duration = Duration::from_millis(500);
+/// Teams per page, which is the most that the directory gives.
+const PAGE_TEAMS: u32 = 1_000;
+/// Users per question for names, which is the most that the directory takes.
+pub(crate) const NAMES_PER_QUESTION_MAX: usize = 1_000;
 
 /// What a user is in a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,5 +63,39 @@ impl Directory {
             Err(refusal) if refusal.code == ErrorCode::NotFound => Ok(None),
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// The teams of `user`, by team id, and at most `teams_max` of them.
+    pub(crate) async fn teams_of(&self, user: &UserId, teams_max: usize) -> Result<Vec<TeamId>, Refusal> {
+        let mut teams: Vec<TeamId> = Vec::new();
+        loop {
+            let message = ListUserTeamsRequest {
+                user: user.to_string(),
+                after_team: teams.last().map(ToString::to_string).unwrap_or_default(),
+                limit: PAGE_TEAMS,
+            };
+            let mut client = self.client.clone();
+            let call = client.list_user_teams(request(message, &self.token.0, TEAMS_DEADLINE));
+            let page = bounded(TEAMS_DEADLINE, call).await?;
+            let ids = page.teams.into_iter().filter_map(|entry| TeamId::parse(&entry.team?.team).ok());
+            let before = teams.len();
+            teams.extend(ids);
+            if !page.has_more || teams.len() == before || teams.len() >= teams_max {
+                teams.truncate(teams_max);
+                return Ok(teams);
+            }
+        }
+    }
+
+    /// The display names of `users`, as far as they are known. At most [`NAMES_PER_QUESTION_MAX`] users.
+    pub(crate) async fn user_names(&self, users: &[UserId]) -> Result<HashMap<UserId, Name>, Refusal> {
+        let message = GetUserNamesRequest { users: users.iter().map(ToString::to_string).collect() };
+        let mut client = self.client.clone();
+        let call = client.get_user_names(request(message, &self.token.0, NAMES_DEADLINE));
+        let answer = bounded(NAMES_DEADLINE, call).await?;
+        let name = |entry: huddle_proto::directory::v1::UserName| {
+            Some((UserId::parse(&entry.user).ok()?, Name::parse(&entry.name).ok()?))
+        };
+        Ok(answer.names.into_iter().filter_map(name).collect())
     }
 }

@@ -8,17 +8,14 @@ use std::{
 };
 
 use huddle_domain::{EventKind, Seq, TeamId, UserId};
-use huddle_proto::{
-    Refusal,
-    gateway::v1::{SubscriptionEnded, server_frame::Content},
-};
+use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 
 use crate::{
     connection::Connection,
     core::Core,
+    labellab::Typing,
     memberships::not_found,
-    protocol::Delivery,
-    relay::{Attachment, WorkerId},
+    relay::{Attachment, Delivery, WorkerId},
 };
 
 /// Live events that one subscription holds back while it catches up. Beyond it they are dropped and read from history.
@@ -35,8 +32,11 @@ pub(crate) struct Hub {
 pub(crate) struct Subscription {
     pub(crate) team: TeamId,
     pub(crate) connection: Rc<Connection>,
-    user: UserId,
+    /// Who has to be a member; `None` = nobody is asked.
+    user: Option<UserId>,
     state: RefCell<State>,
+    /// Everything up to this position is in the outbox; `None` before that can be said.
+    sent: Cell<Option<Seq>>,
     /// What keeps the team's events coming to this worker, once the subscription has it.
     attachment: RefCell<Option<Attachment>>,
     ended: Cell<bool>,
@@ -45,8 +45,8 @@ pub(crate) struct Subscription {
 enum State {
     /// Catching up: live events wait.
     Holding(HeldEvents),
-    /// Live: everything up to this position is in the outbox.
-    Live(Seq),
+    /// Live: events go out at once.
+    Live,
 }
 
 /// The live events that came while a subscription was catching up.
@@ -63,12 +63,13 @@ impl Hub {
     }
 
     /// Takes a subscription in; from now on it holds the team's live events back.
-    pub(crate) fn hold(&self, team: TeamId, connection: Rc<Connection>, user: UserId) -> Rc<Subscription> {
+    pub(crate) fn hold(&self, team: TeamId, connection: Rc<Connection>, user: Option<UserId>) -> Rc<Subscription> {
         let subscription = Rc::new(Subscription {
             team: team.clone(),
             connection,
             user,
             state: RefCell::new(State::Holding(HeldEvents::default())),
+            sent: Cell::new(None),
             attachment: RefCell::default(),
             ended: Cell::new(false),
         });
@@ -94,16 +95,25 @@ impl Hub {
         self.core.metrics.subscriptions.dec();
     }
 
+    /// Ends the subscription of `connection` to `team`, whether it is live or still catching up.
+    pub(crate) fn end_of(&self, connection: &Connection, team: &TeamId) -> Result<(), Refusal> {
+        let subscription = connection.subscriptions.borrow().get(team).cloned();
+        match subscription {
+            Some(subscription) => {
+                self.end(&subscription);
+                Ok(())
+            }
+            None => Err(Refusal::new(ErrorCode::NotSubscribed, "this connection does not subscribe to the team")),
+        }
+    }
+
     /// Ends a subscription without its client's asking, and tells the client why.
     pub(crate) fn end_because(&self, subscription: &Rc<Subscription>, refusal: Refusal) {
         if subscription.is_ended() {
             return;
         }
         self.end(subscription);
-        let team = subscription.team.to_string();
-        subscription
-            .connection
-            .push(Content::SubscriptionEnded(SubscriptionEnded { team, error: Some(refusal.into()) }));
+        subscription.connection.subscription_ended(&subscription.team, subscription.sent.get(), refusal);
     }
 
     /// Gives the next event of its team to every subscription. A member who is removed by it receives it as the last one.
@@ -114,12 +124,23 @@ impl Hub {
                 subscription.offer(delivery);
             }
             if let EventKind::MemberRemoved { user } = &delivery.event.kind {
-                removed.extend(subscriptions.iter().filter(|one| one.user == *user && one.is_live()).map(Rc::clone));
+                removed.extend(
+                    subscriptions.iter().filter(|one| one.user.as_ref() == Some(user) && one.is_live()).map(Rc::clone),
+                );
             }
         }
         // After the loop: pushing to a full outbox closes a connection, which ends its subscriptions.
         for subscription in removed {
             self.end_because(&subscription, not_found());
+        }
+    }
+
+    /// Tells every live subscription to `team` but those of the same user that somebody is typing.
+    pub(crate) fn typing(&self, team: &TeamId, typing: &Typing) {
+        let subscriptions = self.teams.borrow().get(team).cloned().unwrap_or_default();
+        for subscription in subscriptions.iter().filter(|one| one.is_live() && one.user.as_ref() != Some(&typing.user))
+        {
+            subscription.connection.push_typing(team, typing);
         }
     }
 
@@ -134,7 +155,8 @@ impl Hub {
     /// Attaches a subscription to its team's feed and returns the feed's position: every later event is held, or
     /// delivered, from here on.
     pub(crate) async fn attach(&self, subscription: &Rc<Subscription>) -> Result<Seq, Refusal> {
-        let (position, attachment) = self.core.relay.attach(self.worker, &subscription.team).await?;
+        let (position, attachment) =
+            self.core.relay.attach(self.worker, &subscription.team, subscription.connection.shows_people()).await?;
         if !subscription.is_ended() {
             *subscription.attachment.borrow_mut() = Some(attachment);
         }
@@ -147,25 +169,31 @@ impl Subscription {
         self.ended.get()
     }
 
-    pub(crate) fn user(&self) -> &UserId {
-        &self.user
+    /// Who has to be a member; `None` = nobody is asked.
+    pub(crate) fn user(&self) -> Option<&UserId> {
+        self.user.as_ref()
     }
 
     /// Takes the held events out; the subscription goes on holding.
     pub(crate) fn take_held(&self) -> HeldEvents {
         match &mut *self.state.borrow_mut() {
             State::Holding(held) => std::mem::take(held),
-            State::Live(_) => HeldEvents::default(),
+            State::Live => HeldEvents::default(),
         }
     }
 
-    /// Ends the catch-up: everything up to `last` is in the outbox, and nothing is held.
-    pub(crate) fn go_live(&self, last: Seq) {
-        *self.state.borrow_mut() = State::Live(last);
+    /// Everything up to `seq` is in the outbox, or what is not is not wanted.
+    pub(crate) fn set_sent(&self, seq: Seq) {
+        self.sent.set(Some(seq));
+    }
+
+    /// Ends the catch-up: everything up to [`Subscription::set_sent`] is in the outbox, and nothing is held.
+    pub(crate) fn go_live(&self) {
+        *self.state.borrow_mut() = State::Live;
     }
 
     fn is_live(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Live(_))
+        matches!(&*self.state.borrow(), State::Live)
     }
 
     fn offer(&self, delivery: &Arc<Delivery>) {
@@ -174,12 +202,11 @@ impl Subscription {
                 held.deliveries.push_back(Arc::clone(delivery));
             }
             State::Holding(held) => held.overflowed = true,
-            State::Live(last) => {
-                if delivery.event.seq > *last {
-                    *last = delivery.event.seq;
-                    self.connection.push_delivery(delivery);
-                }
+            State::Live if self.sent.get().is_none_or(|sent| delivery.event.seq > sent) => {
+                self.sent.set(Some(delivery.event.seq));
+                self.connection.push_delivery(delivery);
             }
+            State::Live => {}
         }
     }
 }

@@ -5,7 +5,7 @@ mod hub;
 mod receipts;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     rc::Rc,
     sync::Arc,
@@ -20,10 +20,10 @@ use huddle_proto::{
 use rand::RngExt as _;
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::{connection::Connection, core::Core, protocol::Delivery};
+use crate::{connection::Connection, core::Core, labellab::Typing, relay::Delivery};
 pub(crate) use hub::{HeldEvents, Hub, Subscription};
+pub(crate) use receipts::Awaited;
 use receipts::Receipts;
-pub(crate) use receipts::{Awaited, promise};
 
 /// Messages that may wait for one worker. When it is full, feeds wait.
 const MESSAGES_MAX: usize = 4_096;
@@ -37,6 +37,8 @@ const RECONNECT_SPREAD: Duration = Duration::from_secs(2);
 pub(crate) enum WorkerMessage {
     /// The next event of a team, for every subscription to it.
     Deliver(Arc<Delivery>),
+    /// Somebody is typing, for every subscription to the team that shows it.
+    Typing { team: TeamId, typing: Arc<Typing> },
     /// The flow of a team broke off: every subscription to it ends.
     EndTeam { team: TeamId, refusal: Refusal },
     /// Send every connection away, spread over this time.
@@ -51,6 +53,8 @@ pub(crate) struct Worker {
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     next_connection: Cell<u64>,
     draining: Cell<bool>,
+    /// The Socket.IO sessions of this worker, where they are served.
+    pub(crate) socketio: OnceCell<Rc<huddle_socketio::Worker>>,
 }
 
 impl Worker {
@@ -65,6 +69,7 @@ impl Worker {
             connections: RefCell::default(),
             next_connection: Cell::default(),
             draining: Cell::new(false),
+            socketio: OnceCell::new(),
         });
         receipts::start(&worker);
         let receiver = Rc::clone(&worker);
@@ -83,6 +88,7 @@ impl Worker {
     fn handle(self: &Rc<Self>, message: WorkerMessage) {
         match message {
             WorkerMessage::Deliver(delivery) => self.hub.deliver(&delivery),
+            WorkerMessage::Typing { team, typing } => self.hub.typing(&team, &typing),
             WorkerMessage::EndTeam { team, refusal } => self.hub.end_team(&team, &refusal),
             WorkerMessage::Drain { over } => self.drain(over),
         }
@@ -115,6 +121,9 @@ impl Worker {
 
     fn drain(self: &Rc<Self>, over: Duration) {
         self.draining.set(true);
+        if let Some(sessions) = self.socketio.get() {
+            sessions.drain();
+        }
         let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
         for connection in connections {
             let share = rand::rng().random_range(0.0..=1.0);

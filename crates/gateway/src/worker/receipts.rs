@@ -94,13 +94,15 @@ impl Receipts {
     }
 }
 
-/// Tells `connection` that its send at `seq` is stored: at once when it is, else as soon as it is.
-pub(crate) fn promise(worker: &Worker, connection: &Rc<Connection>, team: &TeamId, seq: Seq) {
-    let partition = worker.core.log.partitions().of(team);
-    if worker.core.watermarks.stored(partition) >= seq {
-        connection.push(stored_frame(team, seq));
-    } else {
-        worker.receipts.wait(partition, seq, team.clone(), connection);
+impl Worker {
+    /// Tells `connection` that its send at `seq` is stored: at once when it is, else as soon as it is.
+    pub(crate) fn promise(&self, connection: &Rc<Connection>, team: &TeamId, seq: Seq) {
+        let partition = self.core.log.partitions().of(team);
+        if self.core.watermarks.stored(partition) >= seq {
+            connection.push(stored_frame(team, seq));
+        } else {
+            self.receipts.wait(partition, seq, team.clone(), connection);
+        }
     }
 }
 

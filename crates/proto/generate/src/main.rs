@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "huddle/gateway/v1/gateway.proto",
     "huddle/history/v1/history.proto",
     "huddle/directory/v1/directory.proto",
+    "huddle/signal/v1/signal.proto",
 ];
 
 fn main() -> Result<()> {

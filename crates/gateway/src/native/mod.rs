@@ -1,10 +1,15 @@
-//! The native protocol between bytes and messages: decoding what clients send, encoding what they get.
+//! The native protocol: its WebSockets, and the way between bytes and messages.
 
 mod decode;
 mod encode;
+mod hello;
+mod requests;
+mod serve;
+mod websocket;
 
-pub(crate) use decode::{BadFrame, Request, decode};
-pub(crate) use encode::{Delivery, close_frame, server_frame};
+use decode::{BadFrame, Request, decode};
+pub(crate) use encode::{close_frame, server_frame};
+pub(crate) use websocket::upgrade;
 
 /// The subprotocol of JSON text frames.
 pub(crate) const SUBPROTOCOL_JSON: &str = "huddle.v1.json";

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use huddle_websocket::{Accepted, accept};
+use huddle_websocket::{Accepted, Outbox, accept};
 
+use super::{Encoding, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO, serve::serve};
 use crate::{
     Config,
-    connection::{Connection, serve},
-    protocol::{Encoding, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO},
+    connection::{Connection, Way},
     worker::Worker,
 };
 
@@ -31,11 +31,12 @@ pub(crate) async fn upgrade(request: HttpRequest, payload: web::Payload) -> Resu
         return Ok(HttpResponse::BadRequest().body(message));
     };
     let protocols = [SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO];
-    let connection = Rc::new(Connection::new(worker.core.clone(), encoding));
-    let outbox = connection.outbox();
+    let outbox = Rc::new(Outbox::new(config.outbox_max.as_usize(), config.outbox_frames_max));
     let Accepted { response, messages } =
-        accept(&request, payload, &protocols, config.frame_max.as_usize(), outbox).await?;
-    actix_web::rt::spawn(serve(worker, connection, messages));
+        accept(&request, payload, &protocols, config.frame_max.as_usize(), Rc::clone(&outbox)).await?;
+    let way = Way::Native { encoding, outbox: Rc::clone(&outbox) };
+    let connection = Rc::new(Connection::new(worker.core.clone(), way));
+    actix_web::rt::spawn(serve(worker, connection, encoding, outbox, messages));
     Ok(response)
 }
 
@@ -59,11 +60,8 @@ fn encoding(request: &HttpRequest) -> Option<Encoding> {
 fn is_allowed_origin(config: &Config, request: &HttpRequest) -> bool {
     let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
-    if config.allowed_origins.iter().any(|allowed| allowed == origin) {
-        return true;
-    }
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    !host.is_empty() && ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
+    config.allows_origin(origin, host)
 }
 
 #[cfg(test)]

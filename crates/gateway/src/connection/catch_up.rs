@@ -1,0 +1,233 @@
+//! From a cursor to the live events, each event once, in order, without a gap.
+//!
+//! The order of the steps is what makes it whole. First the subscription holds live events back; then the feed says
+//! its position, the fence: everything after it is held or delivered from now on; then the directory says, as of the
+//! fence, whether the user is a member: a removal up to the fence is part of that answer, a later one is among the
+//! live events; then history is read from the cursor to the fence; then what was held follows.
+
+use std::{collections::HashMap, rc::Rc};
+
+use huddle_domain::{Contiguity, Event, EventKind, Seq, Step, TeamId, UserId};
+use huddle_proto::{
+    Refusal,
+    gateway::v1::{self as wire, ErrorCode, server_frame::Content},
+};
+
+use super::Connection;
+use crate::{
+    memberships::not_found,
+    relay::{self, Delivery},
+    worker::{HeldEvents, Subscription, Worker},
+};
+
+/// How often held events may overflow during one catch-up before it is given up: the reader is slower than the team.
+const HELD_OVERFLOWS_MAX: u32 = 32;
+
+/// A subscription on its way to being live. [`CatchUp::open`] comes first, [`CatchUp::run`] last; one that is dropped
+/// before that leaves the subscription holding, for its connection to end.
+pub(crate) struct CatchUp {
+    worker: Rc<Worker>,
+    subscription: Rc<Subscription>,
+    /// What the client has seen; `None` = it only wants what happens from now on.
+    cursor: Option<Seq>,
+    /// Everything after this position is held or delivered; what lies up to it is in history.
+    fence: Seq,
+}
+
+impl CatchUp {
+    /// Takes the subscription in: from now on it holds the team's live events back. `user` is who is to be a member;
+    /// `None` = nobody is asked.
+    pub(crate) fn start(
+        worker: &Rc<Worker>,
+        connection: &Rc<Connection>,
+        team: TeamId,
+        user: Option<UserId>,
+    ) -> Result<Self, Refusal> {
+        let count = {
+            let subscriptions = connection.subscriptions.borrow();
+            if subscriptions.contains_key(&team) {
+                let message = "this connection subscribes to the team already";
+                return Err(Refusal::new(ErrorCode::AlreadySubscribed, message));
+            }
+            subscriptions.len()
+        };
+        let count_max = worker.core.config.subscriptions_per_connection_max;
+        if count >= count_max {
+            let message = format!("a connection subscribes to at most {count_max} teams");
+            return Err(Refusal::new(ErrorCode::TooManySubscriptions, message));
+        }
+        let subscription = worker.hub.hold(team.clone(), Rc::clone(connection), user);
+        connection.subscriptions.borrow_mut().insert(team, Rc::clone(&subscription));
+        Ok(Self { worker: Rc::clone(worker), subscription, cursor: None, fence: Seq::ZERO })
+    }
+
+    pub(crate) fn team(&self) -> &TeamId {
+        &self.subscription.team
+    }
+
+    /// Everything after this position is held or delivered; set by [`CatchUp::open`].
+    pub(crate) fn fence(&self) -> Seq {
+        self.fence
+    }
+
+    /// Attaches to the live events and checks that the user may have them. Returns the fence. After an error the
+    /// subscription has ended.
+    pub(crate) async fn open(&mut self) -> Result<Seq, Refusal> {
+        let opened = self.attach().await;
+        if opened.is_err() {
+            self.worker.hub.end(&self.subscription);
+        }
+        opened
+    }
+
+    async fn attach(&mut self) -> Result<Seq, Refusal> {
+        self.fence = self.worker.hub.attach(&self.subscription).await?;
+        self.check_member(self.fence).await?;
+        self.subscription.set_sent(self.fence);
+        Ok(self.fence)
+    }
+
+    async fn check_member(&self, min_seq: Seq) -> Result<(), Refusal> {
+        let Some(user) = self.subscription.user() else { return Ok(()) };
+        self.worker.core.memberships.check_as_of(self.team(), user, min_seq).await.map(drop)
+    }
+
+    /// Takes the client's cursor, once the subscription is open. After an error the subscription has ended.
+    pub(crate) async fn set_cursor(&mut self, cursor: Seq) -> Result<(), Refusal> {
+        let outcome = async {
+            if cursor > self.fence {
+                self.check_cursor(cursor).await?;
+                // Events up to the cursor are not sent, so a removal among them must be part of the answer.
+                self.check_member(cursor).await?;
+            }
+            Ok(())
+        };
+        let outcome = outcome.await;
+        match outcome {
+            Ok(()) => {
+                self.cursor = Some(cursor);
+                self.subscription.set_sent(cursor);
+            }
+            Err(_) => self.worker.hub.end(&self.subscription),
+        }
+        outcome
+    }
+
+    /// A cursor beyond the fence is good when the log, or history, is that far by now.
+    async fn check_cursor(&self, cursor: Seq) -> Result<(), Refusal> {
+        let core = &self.worker.core;
+        let team = &self.subscription.team;
+        let in_log = core.log.last_seq(team).await.map_err(|error| {
+            tracing::warn!(%team, %error, "cannot tell whether a cursor is good");
+            relay::unavailable()
+        })?;
+        if in_log.is_some_and(|last| cursor <= last) {
+            return Ok(());
+        }
+        // No position is above that, and history refuses to be asked about one.
+        let is_position = i64::try_from(cursor.get()).is_ok();
+        // The log forgets old events; history does not.
+        let before_cursor = Seq::new(cursor.get() - 1);
+        if !is_position || core.history.list_events(team, before_cursor, Seq::ZERO).await?.0.is_empty() {
+            let message = "the cursor lies beyond the team's last event; subscribe without one";
+            return Err(Refusal::new(ErrorCode::InvalidCursor, message));
+        }
+        Ok(())
+    }
+
+    /// Sends everything after the cursor, then what was held, then lets the subscription go live. When that fails, the
+    /// subscription ends and the client is told why.
+    pub(crate) async fn run(self) {
+        if let Err(refusal) = self.catch_up().await {
+            self.worker.hub.end_because(&self.subscription, refusal);
+        }
+    }
+
+    async fn catch_up(&self) -> Result<(), Refusal> {
+        let mut place = Contiguity::after(self.cursor.unwrap_or(self.fence));
+        if self.cursor.is_some() {
+            self.send_history(&mut place, self.fence).await?;
+        }
+        let mut overflows = 0;
+        while !self.subscription.is_ended() {
+            let HeldEvents { deliveries, overflowed } = self.subscription.take_held();
+            for delivery in &deliveries {
+                self.send_held(&mut place, delivery).await?;
+            }
+            if overflowed {
+                overflows += 1;
+                if overflows > HELD_OVERFLOWS_MAX {
+                    return Err(Refusal::new(ErrorCode::Overloaded, "too slow: subscribe again from your cursor"));
+                }
+                let last = self.worker.core.log.last_seq(&self.subscription.team).await;
+                let last = last.map_err(|_| relay::unavailable())?.unwrap_or(Seq::ZERO);
+                self.send_history(&mut place, last).await?;
+            } else if deliveries.is_empty() {
+                // Nothing was awaited since the held events were taken: none can have come in between.
+                let caught_up = wire::CaughtUp { team: self.subscription.team.to_string(), seq: place.last().get() };
+                self.subscription.connection.push(Content::CaughtUp(caught_up));
+                self.subscription.set_sent(place.last());
+                self.subscription.go_live();
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the stored events after `place`, at least up to `through`.
+    async fn send_history(&self, place: &mut Contiguity, through: Seq) -> Result<(), Refusal> {
+        let history = &self.worker.core.history;
+        loop {
+            let (events, has_more) = history.list_events(&self.subscription.team, place.last(), through).await?;
+            let names = if self.subscription.connection.shows_people() {
+                self.worker.core.names.of(events.iter().map(|event| &event.sender)).await
+            } else {
+                HashMap::new()
+            };
+            for event in events {
+                let name = names.get(&event.sender).cloned();
+                self.send(place, &Delivery::new(event, name)).await;
+            }
+            if !has_more || self.subscription.is_ended() {
+                // Positions up to `through` that history does not show were not for showing.
+                place.advance(through);
+                return Ok(());
+            }
+        }
+    }
+
+    async fn send_held(&self, place: &mut Contiguity, delivery: &Delivery) -> Result<(), Refusal> {
+        match place.judge(&delivery.event) {
+            Step::Seen => {}
+            Step::Next => self.send(place, delivery).await,
+            Step::Gap { .. } => {
+                self.send_history(place, delivery.event.prev_seq).await?;
+                if delivery.event.seq > place.last() {
+                    self.send(place, delivery).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues one event, waiting for room: a reader that is slow here slows down its own catch-up only. The user's own
+    /// removal, when it lies after the fence, is the last event.
+    async fn send(&self, place: &mut Contiguity, delivery: &Delivery) {
+        self.subscription.connection.has_room().await;
+        if self.subscription.is_ended() {
+            return;
+        }
+        place.advance(delivery.event.seq);
+        self.subscription.set_sent(delivery.event.seq);
+        self.subscription.connection.push_delivery(delivery);
+        if delivery.event.seq > self.fence
+            && self.subscription.user().is_some_and(|user| is_removal_of(&delivery.event, user))
+        {
+            self.worker.hub.end_because(&self.subscription, not_found());
+        }
+    }
+}
+
+fn is_removal_of(event: &Event, user: &UserId) -> bool {
+    matches!(&event.kind, EventKind::MemberRemoved { user: removed } if removed == user)
+}

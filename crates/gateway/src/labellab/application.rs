@@ -1,0 +1,118 @@
+//! Who may connect, and what a client follows from the first moment on.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use huddle_domain::TeamId;
+use huddle_proto::{
+    Refusal,
+    gateway::v1::{Error, ErrorCode},
+};
+use huddle_socketio::{Application, ConnectRefused, ConnectRequest, Handler, Socket};
+
+use super::{
+    client::{Caller, Client, Gone},
+    config::LabelLabRules,
+    following::{Follower, Following},
+    payload::{self, Wishes},
+    way::{Way, shown_error},
+};
+use crate::{
+    connection::{Connection, Identity, Way as ConnectionWay, token_refusal},
+    worker::Worker,
+};
+
+/// LabelLab's chat, on one worker thread.
+pub(crate) struct LabelLab {
+    worker: Rc<Worker>,
+    rules: Rc<LabelLabRules>,
+}
+
+impl LabelLab {
+    pub(crate) fn new(worker: Rc<Worker>, rules: LabelLabRules) -> Self {
+        Self { worker, rules: Rc::new(rules) }
+    }
+}
+
+impl Application for LabelLab {
+    fn connect(
+        &self,
+        request: ConnectRequest,
+        socket: Socket,
+    ) -> LocalBoxFuture<'static, Result<Rc<dyn Handler>, ConnectRefused>> {
+        let (worker, rules) = (Rc::clone(&self.worker), Rc::clone(&self.rules));
+        async move {
+            let metrics = worker.core.metrics.clone();
+            let client = connect(worker, rules, request, socket).await.map_err(|refusal| {
+                metrics.refused(refusal.code);
+                tracing::debug!(code = refusal.code.as_str_name(), "a Socket.IO client may not connect");
+                let error = Error::from(refusal);
+                ConnectRefused { message: error.message.clone(), data: Some(shown_error(&error)) }
+            })?;
+            Ok(client as Rc<dyn Handler>)
+        }
+        .boxed_local()
+    }
+}
+
+async fn connect(
+    worker: Rc<Worker>,
+    rules: Rc<LabelLabRules>,
+    request: ConnectRequest,
+    socket: Socket,
+) -> Result<Rc<Client>, Refusal> {
+    let Wishes { token, resume, join } = payload::wishes(request.auth)?;
+    let core = Arc::clone(&worker.core);
+    let now = SystemTime::now();
+    let identity = match token.as_deref().or(request.handshake.token.as_deref()) {
+        Some(token) => Some(Identity::new(core.verifier.verify_user(token, now).map_err(token_refusal)?, now)),
+        None if rules.lets_in(request.handshake.peer.map(|peer| peer.ip())) => None,
+        None => {
+            let message = "a token is needed: in `auth`, the query parameter `token`, or the header `Authorization`";
+            return Err(Refusal::new(ErrorCode::InvalidToken, message));
+        }
+    };
+    let user = identity.as_ref().map(|identity| identity.user.clone());
+    let following = Rc::new(Following::default());
+    let partitions = core.log.partitions();
+    let way = Way { socket, user: user.clone(), partitions, following: Rc::clone(&following) };
+    let connection = Rc::new(Connection::new(Arc::clone(&core), ConnectionWay::LabelLab(way)));
+    let caller = user.clone().map_or(Caller::Anybody, Caller::User);
+    let follower = Follower { worker: Rc::clone(&worker), connection: Rc::clone(&connection), user, following };
+
+    let has_said = join.is_some() || !resume.is_empty();
+    // Membership bounds the others' wishes.
+    let may_follow = |team: &TeamId| caller != Caller::Anybody || rules.legacy_teams.contains(team);
+    let cursors = resume.into_iter().filter(|(team, _)| may_follow(team)).collect();
+    let is_automatic = join.is_none();
+    let teams = match (join, &caller) {
+        (Some(teams), _) => teams.into_iter().filter(|team| may_follow(team)).collect(),
+        (None, Caller::Anybody) => rules.legacy_teams.clone(),
+        (None, Caller::User(user)) => {
+            core.memberships.teams_of(user, core.config.subscriptions_per_connection_max).await?
+        }
+    };
+    follower.begin(teams, cursors, is_automatic).await;
+    if has_said {
+        follower.settle();
+    }
+    if let Some(identity) = identity {
+        connection.identify(identity);
+    }
+    let client = Rc::new(Client {
+        key: worker.enter(connection),
+        follower,
+        caller,
+        rules,
+        sends: OnceCell::new(),
+        typed: RefCell::default(),
+        gone: Gone::default(),
+    });
+    actix_web::rt::spawn(Rc::clone(&client).tend());
+    Ok(client)
+}

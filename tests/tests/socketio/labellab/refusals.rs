@@ -1,0 +1,131 @@
+//! Who is not let in, and what is not taken: LabelLab believed everybody.
+
+use anyhow::Result;
+use huddle_tests::{Backend, SERVICE_TOKEN, Transport, socketio::Opening};
+use serde_json::{Value, json};
+
+use super::{ANNA, App, BERT, CARL, LabelLab, OTHER_TEAM, REVOKED, TEAM, token, token_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_without_a_valid_token_is_refused() -> Result<()> {
+    let labellab = LabelLab::start(Backend::Embedded).await?;
+    let valid = token(ANNA)?;
+    let tokens = [
+        (None, "INVALID_TOKEN"),
+        (Some(format!("{valid}x")), "INVALID_TOKEN"),
+        (Some(SERVICE_TOKEN.to_owned()), "INVALID_TOKEN"),
+        (Some(token_with(ANNA, "another", -600)?), "TOKEN_EXPIRED"),
+        (Some(token_with(ANNA, REVOKED, 3_600)?), "TOKEN_REVOKED"),
+    ];
+    for version in [2, 3, 4] {
+        for transport in [Transport::Polling, Transport::WebSocket] {
+            for (token, code) in &tokens {
+                for place in ["auth", "query", "header"] {
+                    let Some(opening) = opening(version, transport, place, token.as_deref()) else { continue };
+                    let mut socket = labellab.open(opening).await?;
+                    let refused = socket.refused().await?;
+                    let case = format!("version {version}, {transport:?}, {place}, {code}: {refused}");
+                    assert!(refused["message"].is_string(), "{case}");
+                    if version > 2 {
+                        let expected = json!({ "code": format!("ERROR_CODE_{code}"), "retryable": false });
+                        assert_eq!(refused["data"], expected, "{case}");
+                    }
+                    socket.close().await?;
+                }
+            }
+            for place in ["auth", "query", "header"] {
+                let Some(opening) = opening(version, transport, place, Some(&valid)) else { continue };
+                let mut socket = labellab.open(opening).await?;
+                socket.connected().await?;
+                socket.close().await?;
+            }
+        }
+    }
+    labellab.finish().await
+}
+
+/// `None` where the library cannot put a token in that place.
+fn opening(version: u8, transport: Transport, place: &str, token: Option<&str>) -> Option<Opening> {
+    let options = match (place, token) {
+        ("auth", _) if version == 2 => return None,
+        ("auth", None) => json!({}),
+        (_, None) => return None,
+        ("auth", Some(token)) => json!({ "auth": { "token": token } }),
+        ("query", Some(token)) => json!({ "query": { "token": token } }),
+        (_, Some(token)) => json!({ "extraHeaders": { "Authorization": format!("Bearer {token}") } }),
+    };
+    Some(Opening { version, transport, options })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_not_taken_is_answered_with_an_error_and_changes_nothing() -> Result<()> {
+    let mut labellab = LabelLab::start(Backend::Embedded).await?;
+    let (mut anna, mut bert) = (labellab.web(ANNA).await?, labellab.mobile(BERT).await?);
+    let with = |field: &str, value: Value| {
+        let mut message = json!({ "body": "not taken", "team_id": TEAM, "user_id": ANNA, "entity_type": "" });
+        message[field] = value;
+        message
+    };
+    let mut refused = Vec::new();
+    for message in [
+        // In the name of somebody else.
+        with("user_id", json!(BERT)),
+        with("user_id", json!(BERT.to_string())),
+        with("user_id", json!("")),
+        with("user_id", json!({})),
+        // Where the sender is no member, or nobody is.
+        with("team_id", json!(99)),
+        with("team_id", json!("no.team")),
+        with("team_id", json!(3.5)),
+        with("team_id", json!(null)),
+        with("body", json!("")),
+        with("body", json!("a".repeat(4_001))),
+        with("body", json!("ä".repeat(4_001))),
+        with("body", json!(7)),
+        with("body", json!(null)),
+        with("entity_type", json!("pizza")),
+        with("tagged_users", json!("everybody")),
+        with("tagged_users", json!((1..=51).collect::<Vec<_>>())),
+        with("client_id", json!("a b")),
+        json!({}),
+        json!([]),
+        json!("hello"),
+        json!(null),
+    ] {
+        anna.socket.emit("send_message", &message).await?;
+        let error = anna.socket.next("message_error").await?;
+        assert!(error.is_string(), "{error}, for {message:.100}");
+        let reply = anna.socket.ask("send_message", &message).await?;
+        let error = &reply["error"];
+        let is_error = error["code"].as_str().is_some_and(|code| code.starts_with("ERROR_CODE_"));
+        assert!(is_error && error["message"].is_string(), "{reply}, for {message:.100}");
+        assert_eq!(error["retryable"], false, "{reply}, for {message:.100}");
+        refused.push(reply);
+    }
+    let mut carl = labellab.web(CARL).await?;
+    carl.send(TEAM, "let me in").await?;
+    assert!(carl.socket.next("message_error").await?.is_string());
+
+    anna.send(TEAM, "taken").await?;
+    for app in [&mut anna, &mut bert] {
+        assert_eq!(app.hears_body().await?, "taken");
+        assert_eq!(app.socket.left("receive_message"), Vec::<Value>::new());
+    }
+    assert_eq!(anna.socket.left("message_error"), Vec::<Value>::new(), "where there is an answer that is enough");
+    assert_eq!(labellab.stored_bodies(TEAM).await?, ["taken"]);
+    assert_eq!(labellab.stored_bodies(OTHER_TEAM).await?, Vec::<String>::new());
+    labellab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_takes_its_socket_with_it() -> Result<()> {
+    let labellab = LabelLab::start(Backend::Embedded).await?;
+    // Soon, but after it has connected.
+    let short = token_with(ANNA, "short", 4)?;
+    for opening in [App::web_opening(&short), App::mobile_opening(&short)] {
+        let mut socket = labellab.open(opening).await?;
+        socket.connected().await?;
+        socket.next("disconnect").await?;
+    }
+    labellab.finish().await
+}

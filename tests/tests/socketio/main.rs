@@ -1,0 +1,7 @@
+//! Socket.IO, with the clients that others wrote and LabelLab's own behaviour.
+
+mod crowd;
+mod delivery;
+mod gateway_killed;
+mod labellab;
+mod restart;

@@ -26,6 +26,7 @@ async fn every_bad_input_has_its_own_answer_and_nothing_is_lost(backend: Backend
     Box::pin(frames::pings_are_answered_with_their_payload(&mut world)).await?;
     Box::pin(tokens::hello_comes_first_and_in_time(&mut world)).await?;
     Box::pin(tokens::only_good_tokens_are_let_in(&mut world)).await?;
+    Box::pin(tokens::revoked_tokens_are_let_in_nowhere(&mut world)).await?;
     Box::pin(tokens::a_connection_keeps_its_user(&mut world)).await?;
     Box::pin(tokens::only_allowed_origins_and_known_subprotocols_are_let_in(&mut world)).await?;
     Box::pin(ids::ids_outside_the_alphabet_are_refused(&mut world)).await?;

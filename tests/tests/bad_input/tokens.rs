@@ -1,15 +1,21 @@
 //! Who is let in: origins, subprotocols, the first frame, tokens.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use huddle_proto::{Refusal, directory::v1::GetTeamRequest, gateway::v1::ErrorCode, history::v1::ListMessagesRequest};
 use huddle_tests::{
     SECRET, SERVICE_TOKEN, forged,
     raw_ws::{Opened, Opening, RawWs},
+    until,
 };
 use serde_json::{Value, json};
+use tonic::Status;
 
-use crate::world::{ALLOWED_ORIGIN, MARK, MEMBER, OWNER, TEAM, World, assert_closes, assert_refused};
+use crate::world::{ALLOWED_ORIGIN, MARK, MEMBER, OWNER, REVOKED, TEAM, World, assert_closes, assert_refused};
+
+/// How soon every process has noticed that a token is revoked. They look every 2 s, on a busy machine a little later.
+const REVOCATION_MAX: Duration = Duration::from_secs(20);
 
 pub(crate) async fn hello_comes_first_and_in_time(world: &mut World) -> Result<()> {
     let mut silent = world.connect().await?;
@@ -121,6 +127,65 @@ pub(crate) async fn only_good_tokens_are_let_in(world: &mut World) -> Result<()>
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let good = forged::token(&json!({"alg": "HS256"}), &json!({"sub": MEMBER, "exp": now + 60}), SECRET)?;
     world.connect().await?.hello(&good).await
+}
+
+pub(crate) async fn revoked_tokens_are_let_in_nowhere(world: &mut World) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let with_id = |jti: Value| {
+        let claims = json!({"sub": MEMBER, "iat": now, "exp": now + 3_600, "jti": jti});
+        forged::token(&json!({"alg": "HS256"}), &claims, SECRET)
+    };
+    for (what, jti, code) in [
+        ("revoked from the start", json!(REVOKED), "TOKEN_REVOKED"),
+        ("an id that no list could hold", json!(7), "INVALID_TOKEN"),
+        ("an empty id", json!(""), "INVALID_TOKEN"),
+    ] {
+        let token = with_id(jti)?;
+        world.secret(&token);
+        let mut socket = world.connect().await?;
+        let reply = socket.request(json!({"hello": {"token": token}})).await?;
+        assert_refused(what, &reply, "r1", code);
+        assert_closes(what, &mut socket, None, 4401).await?;
+        world.retire(&socket);
+    }
+
+    let token = with_id(json!("revoked-later"))?;
+    world.secret(&token);
+    world.connect().await?.hello(&token).await?;
+    assert_eq!(refusal_by_history(world, &token).await?, None);
+    assert_eq!(refusal_by_directory(world, &token).await?, None);
+    world.revoke("revoked-later")?;
+
+    let refused = until("the gateway refuses the token", REVOCATION_MAX, async || {
+        let mut socket = world.connect().await?;
+        let reply = socket.request(json!({"hello": {"token": token}})).await?;
+        Ok(reply.get("error").is_some().then_some((socket, reply)))
+    });
+    let (mut socket, reply) = refused.await?;
+    assert_refused("revoked later", &reply, "r1", "TOKEN_REVOKED");
+    assert_closes("revoked later", &mut socket, None, 4401).await?;
+    world.retire(&socket);
+    let by_history = async || refusal_by_history(world, &token).await;
+    let code = until("history refuses the token", REVOCATION_MAX, by_history).await?;
+    assert_eq!(code, ErrorCode::TokenRevoked, "history");
+    let by_directory = async || refusal_by_directory(world, &token).await;
+    let code = until("the directory refuses the token", REVOCATION_MAX, by_directory).await?;
+    assert_eq!(code, ErrorCode::TokenRevoked, "directory");
+    Ok(())
+}
+
+async fn refusal_by_history(world: &World, token: &str) -> Result<Option<ErrorCode>> {
+    let request = ListMessagesRequest { team: TEAM.to_owned(), ..ListMessagesRequest::default() };
+    Ok(refusal_code(world.deployment.history_client(token)?.list_messages(request).await.err()))
+}
+
+async fn refusal_by_directory(world: &World, token: &str) -> Result<Option<ErrorCode>> {
+    let request = GetTeamRequest { team: TEAM.to_owned() };
+    Ok(refusal_code(world.deployment.directory_client(token)?.get_team(request).await.err()))
+}
+
+fn refusal_code(status: Option<Status>) -> Option<ErrorCode> {
+    status.map(|status| Refusal::from_status(&status).code)
 }
 
 pub(crate) async fn a_connection_keeps_its_user(world: &mut World) -> Result<()> {

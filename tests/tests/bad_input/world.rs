@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use huddle_tests::{
     raw_ws::{Opening, RawWs, Received},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 /// The team in which everything happens that is not said to happen elsewhere.
@@ -31,6 +32,8 @@ pub(crate) const MARK: &str = "words-of-a-body";
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 3;
 pub(crate) const OUTBOX_BYTES_MAX: usize = 256 * 1024;
 pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// The id of a token that is revoked from the start.
+pub(crate) const REVOKED: &str = "revoked-from-the-start";
 pub(crate) const ALLOWED_ORIGIN: &str = "https://chat.example";
 
 const SECRET_BYTES_MIN: usize = 20;
@@ -45,11 +48,16 @@ pub(crate) struct World {
     refused: BTreeMap<String, u64>,
     secrets: BTreeSet<String>,
     sends: u64,
+    /// Holds the list of revoked tokens.
+    folder: TempDir,
 }
 
 impl World {
     pub(crate) async fn start(backend: Backend) -> Result<Self> {
+        let folder = TempDir::new()?;
+        write_revoked(folder.path(), &[REVOKED])?;
         let settings = [
+            ("auth.revoked_file", revoked_file(folder.path()).display().to_string()),
             ("gateway.hello_timeout", "2s".to_owned()),
             ("gateway.subscriptions_per_connection_max", SUBSCRIPTIONS_MAX.to_string()),
             ("gateway.outbox_max", format!("{}KiB", OUTBOX_BYTES_MAX / 1024)),
@@ -73,6 +81,7 @@ impl World {
             refused: BTreeMap::new(),
             secrets: BTreeSet::from([MARK.to_owned()]),
             sends: 0,
+            folder,
         };
         world.secret(huddle_tests::SECRET);
         world.secret(huddle_tests::SERVICE_TOKEN);
@@ -105,6 +114,11 @@ impl World {
         let token = self.deployment.token(user)?;
         self.secret(&token);
         Ok(token)
+    }
+
+    /// Revokes a token, besides those that are revoked already. The services learn of it in their own time.
+    pub(crate) fn revoke(&self, jti: &str) -> Result<()> {
+        write_revoked(self.folder.path(), &[REVOKED, jti])
     }
 
     /// Notes a text that no log may hold; shorter ones than a token could be there by chance.
@@ -195,6 +209,17 @@ impl World {
         }
         self.deployment.finish().await
     }
+}
+
+fn revoked_file(folder: &Path) -> PathBuf {
+    folder.join("revoked.txt")
+}
+
+/// In one step, as administrators are told to.
+fn write_revoked(folder: &Path, ids: &[&str]) -> Result<()> {
+    let beside = folder.join("revoked.txt.new");
+    fs::write(&beside, format!("# signed out\r\n{}\r\n", ids.join("\r\n")))?;
+    Ok(fs::rename(beside, revoked_file(folder))?)
 }
 
 fn search(file: &Path, secrets: &BTreeSet<String>) -> Result<()> {

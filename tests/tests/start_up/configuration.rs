@@ -134,3 +134,32 @@ async fn wrong_flags_and_variables_are_named() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn nobody_lets_users_in_without_the_list_of_revoked_tokens() -> Result<()> {
+    let files = tempfile::tempdir()?;
+    let path = files.path().join("huddle.toml");
+    let ports = ["gateway", "history", "directory"].map(|service| format!("{service} = \"127.0.0.1:0\"\n")).concat();
+    let token = "a service token that is long enough";
+    fs::write(&path, format!("[admin]\n{ports}[auth]\nservice_token = {token:?}\nrevoked_file = \"revoked.txt\"\n"))?;
+    let list = files.path().join("revoked.txt");
+    for (content, words) in [
+        (None, &["`auth.revoked_file`", "revoked.txt", "No such file", "remove the setting"][..]),
+        (Some("# signed out\n9f5c 2026-07-03\n"), &["`auth.revoked_file`", "revoked.txt: line 2", "one token id"]),
+    ] {
+        if let Some(content) = content {
+            fs::write(&list, content)?;
+        }
+        for command in [&["config", "check"][..], &["gateway"], &["history"], &["directory"], &["up", "--memory"]] {
+            let arguments = command.iter().map(|word| (*word).to_owned());
+            let arguments: Vec<_> = arguments.chain(["--config".to_owned(), path.display().to_string()]).collect();
+            let ended = run(&arguments, &[], AT_ONCE).await?;
+            ended.assert(&format!("{content:?}, {command:?}"), EXIT_USAGE, words);
+            assert!(!ended.said.contains("9f5c"), "what is in the list is shown: {}", ended.said);
+        }
+    }
+    fs::write(&list, "# signed out\n9f5c\n")?;
+    let arguments = ["config", "check", "--config", &path.display().to_string()].map(str::to_owned);
+    run(&arguments, &[], AT_ONCE).await?.assert("a good list", 0, &[]);
+    Ok(())
+}

@@ -1,8 +1,8 @@
 //! Who may do what: the service token everything, a user what the user's role in the team allows.
 
 use huddle_auth::Identity;
-use huddle_domain::{Role, TeamId, UserId};
-use huddle_grpc::{Call, CallError, user_id};
+use huddle_domain::{Role, TeamId};
+use huddle_grpc::{Call, CallError};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 use huddle_store::{DirectoryStore, Team};
 
@@ -30,21 +30,5 @@ pub(crate) fn require(allowed: bool) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(Refusal::new(ErrorCode::Forbidden, "the caller's role in the team does not allow this"))
-    }
-}
-
-/// Reads the argument `field`, a user whom only the service token may name unless it is the caller; empty = the caller.
-pub(crate) fn own_user(call: &Call, field: &'static str, text: &str) -> Result<UserId, Refusal> {
-    match &call.identity {
-        Identity::User(token) if text.is_empty() => Ok(token.user.clone()),
-        Identity::User(token) => {
-            let user = user_id(field, text)?;
-            if user == token.user {
-                Ok(user)
-            } else {
-                Err(Refusal::new(ErrorCode::Forbidden, format!("`{field}`: another user needs the service token")))
-            }
-        }
-        Identity::Service => user_id(field, text),
     }
 }

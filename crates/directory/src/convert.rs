@@ -1,6 +1,6 @@
 //! Between the wire and the domain: names, roles, teams.
 
-use huddle_domain::{Name, Role};
+use huddle_domain::{Name, Role, UserId};
 use huddle_proto::{Refusal, directory::v1 as wire, event::v1 as event, gateway::v1::ErrorCode};
 use huddle_store::{Member, Team, UserTeam};
 
@@ -41,4 +41,8 @@ pub(crate) fn member(member: &Member) -> wire::Member {
 
 pub(crate) fn user_team(user_team: &UserTeam) -> wire::UserTeam {
     wire::UserTeam { team: Some(team(&user_team.team)), role: role_number(user_team.role) }
+}
+
+pub(crate) fn user_name(user: &UserId, name: &Name) -> wire::UserName {
+    wire::UserName { user: user.to_string(), name: name.as_str().to_owned() }
 }

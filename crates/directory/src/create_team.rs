@@ -13,7 +13,6 @@ use tonic::Request;
 use uuid::{Uuid, uuid};
 
 use crate::{
-    authorise,
     change::{Changed, client_id_or_new},
     convert,
     directory::Directory,
@@ -29,7 +28,7 @@ pub(crate) async fn create_team(
     let call = directory.open(&request)?;
     let request = request.into_inner();
     let name = convert::name(&request.name)?;
-    let owner = authorise::own_user(&call, "owner", &request.owner)?;
+    let owner = call.own_user("owner", &request.owner)?;
     let client_id = client_id_or_new(&request.client_id)?;
     let team = if request.team.is_empty() { made_id(&owner, client_id.as_str())? } else { team_id(&request.team)? };
     let kind = EventKind::TeamCreated { name: name.clone(), owner: owner.clone() };

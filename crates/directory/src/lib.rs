@@ -21,6 +21,7 @@ mod create_team;
 mod directory;
 mod get_membership;
 mod get_team;
+mod get_user_names;
 mod list_members;
 mod list_user_teams;
 mod remove_member;

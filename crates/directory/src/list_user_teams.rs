@@ -9,7 +9,7 @@ use huddle_proto::{
 };
 use tonic::Request;
 
-use crate::{authorise, convert, directory::Directory};
+use crate::{convert, directory::Directory};
 
 /// Teams on a page when the caller does not say.
 const LIMIT_DEFAULT: u32 = 200;
@@ -22,7 +22,7 @@ pub(crate) async fn list_user_teams(
 ) -> Result<ListUserTeamsResponse, CallError> {
     let call = directory.open(&request)?;
     let request = request.into_inner();
-    let user = authorise::own_user(&call, "user", &request.user)?;
+    let user = call.own_user("user", &request.user)?;
     let after = match request.after_team.as_str() {
         "" => None,
         text => Some(

@@ -12,8 +12,8 @@ use tonic::{Request, Response, Status};
 use crate::{
     add_member::add_member, archive_team::archive_team, change_member_role::change_member_role,
     create_team::create_team, directory::Directory, get_membership::get_membership, get_team::get_team,
-    list_members::list_members, list_user_teams::list_user_teams, remove_member::remove_member,
-    rename_team::rename_team,
+    get_user_names::get_user_names, list_members::list_members, list_user_teams::list_user_teams,
+    remove_member::remove_member, rename_team::rename_team,
 };
 
 #[derive(Debug)]
@@ -76,9 +76,9 @@ impl DirectoryService for Service {
 
     async fn get_user_names(
         &self,
-        _request: Request<GetUserNamesRequest>,
+        request: Request<GetUserNamesRequest>,
     ) -> Result<Response<GetUserNamesResponse>, Status> {
-        Err(Status::unimplemented("names are not served yet"))
+        self.directory.calls.observe("GetUserNames", get_user_names(&self.directory, request)).await
     }
 
     async fn get_membership(

@@ -74,7 +74,8 @@ impl State {
 
     async fn read_page(&mut self) -> Result<(), LogError> {
         const PAGE: &str = "
-            SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+            SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+                   entity_kind, entity_id
             FROM events
             WHERE partition = ? AND seq > ?
             ORDER BY seq

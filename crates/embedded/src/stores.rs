@@ -1,10 +1,10 @@
 //! The store's sides of the file, for the handle that writes and the one that only reads.
 
 use async_trait::async_trait;
-use huddle_domain::{Event, Partition, SendKey, Seq, TeamId, UserId};
+use huddle_domain::{Event, Name, Partition, SendKey, Seq, TeamId, UserId};
 use huddle_store::{
-    DirectoryStore, EventStore, Member, Membership, Message, MessagePage, MessageQuery, Page, PartitionStore,
-    PartitionWriter, StoreError, Team, UserTeam,
+    DirectoryStore, EventStore, Member, Membership, MentionPosition, Message, MessagePage, MessageQuery, Page,
+    PartitionStore, PartitionWriter, StoreError, Team, UserTeam,
 };
 
 use crate::{Embedded, ReadOnly, claims, file::Opened, store};
@@ -73,6 +73,15 @@ macro_rules! reads {
             async fn find_sends(&self, keys: &[SendKey]) -> Result<Vec<Event>, StoreError> {
                 store::find_sends(&self.file.reads, keys).await
             }
+
+            async fn list_mentions(
+                &self,
+                user: &UserId,
+                before: Option<&MentionPosition>,
+                limit: u32,
+            ) -> Result<Page<Message>, StoreError> {
+                store::list_mentions(&self.file.reads, user, before, limit).await
+            }
         }
 
         #[async_trait]
@@ -105,6 +114,10 @@ macro_rules! reads {
                 limit: u32,
             ) -> Result<Page<UserTeam>, StoreError> {
                 store::list_user_teams(&self.file.reads, user, after, limit).await
+            }
+
+            async fn user_names(&self, users: &[UserId]) -> Result<Vec<(UserId, Name)>, StoreError> {
+                store::user_names(&self.file.reads, users).await
             }
         }
     };

@@ -27,6 +27,31 @@ impl Call {
         let deadline = Deadline::of(request.metadata(), time_max);
         Ok(Self { identity: identify(request.metadata(), verifier)?, deadline })
     }
+
+    /// Reads the argument `field`, a user whom only the service token may name unless it is the caller; empty = the
+    /// caller.
+    pub fn own_user(&self, field: &'static str, text: &str) -> Result<UserId, Refusal> {
+        match &self.identity {
+            Identity::User(token) if text.is_empty() => Ok(token.user.clone()),
+            Identity::User(token) => {
+                let user = user_id(field, text)?;
+                if user == token.user {
+                    Ok(user)
+                } else {
+                    Err(Refusal::new(ErrorCode::Forbidden, format!("`{field}`: another user needs the service token")))
+                }
+            }
+            Identity::Service => user_id(field, text),
+        }
+    }
+
+    /// Makes sure that the caller shows the service token.
+    pub fn require_service(&self) -> Result<(), Refusal> {
+        match self.identity {
+            Identity::Service => Ok(()),
+            Identity::User(_) => Err(Refusal::new(ErrorCode::Forbidden, "this call takes the service token only")),
+        }
+    }
 }
 
 fn identify(metadata: &MetadataMap, verifier: &Verifier) -> Result<Identity, Refusal> {

@@ -19,11 +19,3 @@ pub(crate) async fn may_read(directory: &dyn DirectoryStore, call: &Call, team: 
         Err(Refusal::new(ErrorCode::NotFound, "there is no such team for this caller").into())
     }
 }
-
-/// Makes sure that the caller shows the service token.
-pub(crate) fn is_service(call: &Call) -> Result<(), Refusal> {
-    match call.identity {
-        Identity::Service => Ok(()),
-        Identity::User(_) => Err(Refusal::new(ErrorCode::Forbidden, "this call takes the service token only")),
-    }
-}

@@ -10,7 +10,7 @@ use huddle_proto::{
 };
 use tonic::Request;
 
-use crate::{authorise, convert, reader::Reader};
+use crate::{convert, reader::Reader};
 
 /// Most keys in one call.
 const KEYS_MAX: usize = 1_000;
@@ -20,7 +20,7 @@ pub(crate) async fn find_sends(
     request: Request<FindSendsRequest>,
 ) -> Result<FindSendsResponse, CallError> {
     let call = reader.open(&request)?;
-    authorise::is_service(&call)?;
+    call.require_service()?;
     let keys = keys(&request.into_inner().keys)?;
     let found = call.deadline.bound(reader.events.find_sends(&keys)).await?;
     let events: Vec<wire::Event> = found.iter().map(wire::Event::from).collect();

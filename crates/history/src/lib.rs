@@ -11,6 +11,7 @@ mod find_sends;
 mod get_message;
 mod held;
 mod list_events;
+mod list_mentions;
 mod list_messages;
 mod metrics;
 mod reader;

@@ -11,8 +11,8 @@ use huddle_proto::history::v1::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    find_sends::find_sends, get_message::get_message, list_events::list_events, list_messages::list_messages,
-    reader::Reader, stream_events::stream_events,
+    find_sends::find_sends, get_message::get_message, list_events::list_events, list_mentions::list_mentions,
+    list_messages::list_messages, reader::Reader, stream_events::stream_events,
 };
 
 #[derive(Debug)]
@@ -49,9 +49,9 @@ impl HistoryService for Service {
 
     async fn list_mentions(
         &self,
-        _request: Request<ListMentionsRequest>,
+        request: Request<ListMentionsRequest>,
     ) -> Result<Response<ListMentionsResponse>, Status> {
-        Err(Status::unimplemented("mentions are not listed yet"))
+        self.reader.metrics.calls.observe("ListMentions", list_mentions(&self.reader, request)).await
     }
 
     async fn find_sends(&self, request: Request<FindSendsRequest>) -> Result<Response<FindSendsResponse>, Status> {

@@ -1,9 +1,9 @@
 //! Owns the reading of teams and members.
 
-use huddle_domain::{TeamId, UserId};
+use huddle_domain::{Name, TeamId, UserId};
 use huddle_store::{
     Member, Membership, Page, StoreError, Team, UserTeam,
-    backend::{MemberColumns, TeamColumns, role, truncate},
+    backend::{MemberColumns, TeamColumns, role, truncate, user_name},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
@@ -31,6 +31,8 @@ const LIST_USER_TEAMS: &str = "
     WHERE members.user_id = $1 AND members.team_id > $2
     ORDER BY members.team_id
     LIMIT $3";
+
+const USER_NAMES: &str = "SELECT user_id, name FROM users WHERE user_id = ANY ($1)";
 
 struct TeamRow(TeamColumns);
 
@@ -139,4 +141,12 @@ pub(crate) async fn list_user_teams(
         Ok(UserTeam { team: row.team.into_team()?, role })
     });
     Ok(Page { items: items.collect::<Result<_, StoreError>>()?, has_more })
+}
+
+/// Returns the display names of those of `users` whose name is known.
+pub(crate) async fn user_names(store: &PostgresStore, users: &[UserId]) -> Result<Vec<(UserId, Name)>, StoreError> {
+    let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+    let rows = sqlx::query_as::<_, (String, String)>(USER_NAMES).bind(users).fetch_all(&store.pool);
+    let rows = store.connector.read("reading names", rows).await?;
+    Ok(rows.into_iter().map(user_name).collect::<Result<_, _>>()?)
 }

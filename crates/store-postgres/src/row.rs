@@ -9,6 +9,7 @@ pub(crate) struct EventRow(pub(crate) EventColumns);
 
 impl FromRow<'_, PgRow> for EventRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let mentions: Option<Vec<Option<String>>> = row.try_get(10)?;
         Ok(Self(EventColumns {
             team_id: row.try_get(0)?,
             seq: row.try_get(1)?,
@@ -20,6 +21,10 @@ impl FromRow<'_, PgRow> for EventRow {
             member_id: row.try_get(7)?,
             member_role: row.try_get(8)?,
             name: row.try_get(9)?,
+            // A null is no id, and neither is an empty text.
+            mentions: mentions.map(|users| users.into_iter().map(Option::unwrap_or_default).collect()),
+            entity_kind: row.try_get(11)?,
+            entity_id: row.try_get(12)?,
         }))
     }
 }

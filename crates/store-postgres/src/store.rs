@@ -1,10 +1,10 @@
 //! Owns the handle: the shared connections for reads, and the way to make those of writers.
 
 use async_trait::async_trait;
-use huddle_domain::{Event, Partition, SendKey, Seq, TeamId, UserId};
+use huddle_domain::{Event, Name, Partition, SendKey, Seq, TeamId, UserId};
 use huddle_store::{
-    DirectoryStore, EventStore, Member, Membership, Message, MessagePage, MessageQuery, Page, PartitionStore,
-    PartitionWriter, StoreError, Team, UserTeam,
+    DirectoryStore, EventStore, Member, Membership, MentionPosition, Message, MessagePage, MessageQuery, Page,
+    PartitionStore, PartitionWriter, StoreError, Team, UserTeam,
 };
 use sqlx::PgPool;
 
@@ -78,6 +78,15 @@ impl EventStore for PostgresStore {
     async fn find_sends(&self, keys: &[SendKey]) -> Result<Vec<Event>, StoreError> {
         events::find_sends(self, keys).await
     }
+
+    async fn list_mentions(
+        &self,
+        user: &UserId,
+        before: Option<&MentionPosition>,
+        limit: u32,
+    ) -> Result<Page<Message>, StoreError> {
+        events::list_mentions(self, user, before, limit).await
+    }
 }
 
 #[async_trait]
@@ -110,5 +119,9 @@ impl DirectoryStore for PostgresStore {
         limit: u32,
     ) -> Result<Page<UserTeam>, StoreError> {
         directory::list_user_teams(self, user, after, limit).await
+    }
+
+    async fn user_names(&self, users: &[UserId]) -> Result<Vec<(UserId, Name)>, StoreError> {
+        directory::user_names(self, users).await
     }
 }

@@ -30,6 +30,10 @@ pub trait DirectoryStore: fmt::Debug + Send + Sync + 'static {
         after: Option<&TeamId>,
         limit: u32,
     ) -> Result<Page<UserTeam>, StoreError>;
+
+    /// Returns the display names of those of `users` whose name is known, each once, in no particular order. One round
+    /// trip whatever the number of users.
+    async fn user_names(&self, users: &[UserId]) -> Result<Vec<(UserId, Name)>, StoreError>;
 }
 
 /// A team.

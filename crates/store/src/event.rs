@@ -25,6 +25,33 @@ pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the events that are stored under any of `keys`, in no particular order; `prev_seq` is not filled in
     /// (0). One round trip whatever the number of keys.
     async fn find_sends(&self, keys: &[SendKey]) -> Result<Vec<Event>, StoreError>;
+
+    /// Returns up to `limit` messages that mention `user`, of the teams that the user is in now, before `before`, newest
+    /// first: descending by [`MentionPosition`]. Messages of teams that the user has left are passed over one by one.
+    async fn list_mentions(
+        &self,
+        user: &UserId,
+        before: Option<&MentionPosition>,
+        limit: u32,
+    ) -> Result<Page<Message>, StoreError>;
+}
+
+/// The place of a message among those that mention a user: by time, then by team (byte order) and position, because
+/// positions of different teams cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MentionPosition {
+    /// When the log took it.
+    pub time: UnixMillis,
+    /// The team.
+    pub team: TeamId,
+    /// The position of the event that posted it.
+    pub seq: Seq,
+}
+
+impl From<&Message> for MentionPosition {
+    fn from(message: &Message) -> Self {
+        Self { time: message.time, team: message.team.clone(), seq: message.seq }
+    }
 }
 
 /// A message in its present state.

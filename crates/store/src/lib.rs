@@ -15,7 +15,7 @@ mod partition;
 
 pub use directory::{DirectoryStore, Member, Membership, Page, Team, UserTeam};
 pub use error::StoreError;
-pub use event::{EventStore, Message, MessagePage, MessagePosition, MessageQuery, Order};
+pub use event::{EventStore, MentionPosition, Message, MessagePage, MessagePosition, MessageQuery, Order};
 pub use partition::{
     Applied, Batch, BatchItem, DeadLetter, DeadLetterReason, Imported, PartitionStore, PartitionWriter,
 };

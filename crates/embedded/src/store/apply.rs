@@ -10,6 +10,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 use super::{
     error::{broken, is_refusal},
     insert::Failure,
+    mentions::save_mentions,
     run::{Mode, finish, means_nothing_further, not_appended, store_around_refusals, store_at_once},
 };
 
@@ -77,8 +78,9 @@ async fn store<'a>(
     events: Vec<&'a Event>,
     tally: &mut Tally<'a>,
 ) -> Result<(), Failure> {
-    // The way of nearly all batches: messages that the log appended. One statement.
+    // The way of nearly all batches: messages that the log appended. One statement, unless they mention someone.
     if means_nothing_further(&events) && not_appended(connection, partition, &events).await?.is_empty() {
+        save_mentions(connection, events.iter().copied()).await?;
         for event in events {
             tally.add_stored(event);
         }

@@ -1,13 +1,13 @@
 //! Owns the reading of teams and members.
 
-use huddle_domain::{TeamId, UserId};
+use huddle_domain::{Name, TeamId, UserId};
 use huddle_store::{
     Member, Membership, Page, StoreError, Team, UserTeam,
-    backend::{MemberColumns, TeamColumns, role, truncate},
+    backend::{MemberColumns, TeamColumns, role, truncate, user_name},
 };
 use sqlx::{FromRow, Row as _, SqlitePool, sqlite::SqliteRow};
 
-use super::error::store_error;
+use super::{error::store_error, row::parameter};
 
 const TEAM: &str = "SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = ?1";
 
@@ -32,6 +32,11 @@ pub(super) const LIST_USER_TEAMS: &str = "
     WHERE members.user_id = ?1 AND members.team_id > ?2
     ORDER BY members.team_id
     LIMIT ?3";
+
+pub(super) const USER_NAMES: &str = "
+    SELECT users.user_id, users.name
+    FROM (SELECT DISTINCT value FROM jsonb_each(?1)) AS wanted CROSS JOIN users
+    WHERE users.user_id = wanted.value";
 
 struct TeamRow(TeamColumns);
 
@@ -145,4 +150,14 @@ pub(crate) async fn list_user_teams(
         Ok(UserTeam { team: row.team.into_team()?, role })
     });
     Ok(Page { items: items.collect::<Result<_, StoreError>>()?, has_more })
+}
+
+/// Returns the display names of those of `users` whose name is known.
+pub(crate) async fn user_names(pool: &SqlitePool, users: &[UserId]) -> Result<Vec<(UserId, Name)>, StoreError> {
+    let rows = sqlx::query_as::<_, (String, String)>(USER_NAMES)
+        .bind(parameter(users.iter().map(UserId::as_str)))
+        .fetch_all(pool)
+        .await
+        .map_err(|error| store_error("reading names", error))?;
+    Ok(rows.into_iter().map(user_name).collect::<Result<_, _>>()?)
 }

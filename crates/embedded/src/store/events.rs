@@ -11,7 +11,8 @@ use super::{error::store_error, row::EventRow};
 
 /// What is appended and not yet applied does not show: its partition stands below it.
 pub(super) const LIST_EVENTS: &str = "
-    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name,
+    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+           entity_kind, entity_id,
            (SELECT before.seq
             FROM events AS before
             WHERE before.team_id = ?1 AND before.seq <= ?2
@@ -32,7 +33,7 @@ struct Row {
 
 impl FromRow<'_, SqliteRow> for Row {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { event: EventRow::from_row(row)?, seq_before: row.try_get(10)? })
+        Ok(Self { event: EventRow::from_row(row)?, seq_before: row.try_get(13)? })
     }
 }
 

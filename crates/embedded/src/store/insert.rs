@@ -21,9 +21,10 @@ pub(crate) async fn insert(
 ) -> Result<(), sqlx::Error> {
     const INSERT_EVENTS: &str = "
         INSERT INTO events
-            (team_id, seq, partition, time_ms, sender_id, client_id, kind, body, member_id, member_role, name)
+            (team_id, seq, partition, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+             entity_kind, entity_id)
         SELECT value ->> 0, value ->> 1, ?2, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-               value ->> 7, value ->> 8, value ->> 9
+               value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
         FROM jsonb_each(?1)";
     sqlx::query(INSERT_EVENTS)
         .bind(parameter_of_events(events))
@@ -42,9 +43,10 @@ pub(super) async fn insert_around_conflicts(
     // In the order given: of two events under one key, the first is the one that happened.
     const INSERT_EVENTS: &str = "
         INSERT INTO events
-            (team_id, seq, partition, time_ms, sender_id, client_id, kind, body, member_id, member_role, name)
+            (team_id, seq, partition, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+             entity_kind, entity_id)
         SELECT value ->> 0, value ->> 1, ?2, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-               value ->> 7, value ->> 8, value ->> 9
+               value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12
         FROM jsonb_each(?1)
         WHERE true
         ON CONFLICT DO NOTHING

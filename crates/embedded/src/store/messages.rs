@@ -16,7 +16,8 @@ use super::{
 /// planner may take the one over events of all kinds.
 pub(super) const LIST_MESSAGES: &str = "
     SELECT * FROM (
-        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+               entity_kind, entity_id
         FROM events INDEXED BY events_messages
         WHERE team_id = ?1 AND kind = 'posted' AND seq <= ?2
           AND seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
@@ -24,7 +25,8 @@ pub(super) const LIST_MESSAGES: &str = "
         LIMIT ?3)
     UNION ALL
     SELECT * FROM (
-        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+               entity_kind, entity_id
         FROM events INDEXED BY events_messages
         WHERE team_id = ?1 AND kind = 'posted' AND seq > ?2
           AND seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
@@ -32,7 +34,8 @@ pub(super) const LIST_MESSAGES: &str = "
         LIMIT ?4)";
 
 pub(super) const MESSAGE: &str = "
-    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+           entity_kind, entity_id
     FROM events
     WHERE team_id = ?1 AND seq = ?2 AND kind = 'posted'
       AND seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)";

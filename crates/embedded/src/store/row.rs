@@ -1,6 +1,6 @@
 //! Owns how events become parameters, and rows of `events` become events.
 
-use huddle_domain::{Event, Seq};
+use huddle_domain::{Event, Seq, UserId};
 use huddle_store::backend::{EventColumns, KindColumns, Unreadable, to_bigint};
 use serde::Serialize;
 use sqlx::{FromRow, Row as _, sqlite::SqliteRow};
@@ -22,7 +22,23 @@ impl FromRow<'_, SqliteRow> for EventRow {
             member_id: row.try_get(7)?,
             member_role: row.try_get(8)?,
             name: row.try_get(9)?,
+            mentions: mentions(row)?,
+            entity_kind: row.try_get(11)?,
+            entity_id: row.try_get(12)?,
         }))
+    }
+}
+
+fn mentions(row: &SqliteRow) -> Result<Option<Vec<String>>, sqlx::Error> {
+    let Some(text) = row.try_get::<Option<&str>, _>(10)? else { return Ok(None) };
+    match serde_json::from_str(text) {
+        Ok(users) => Ok(Some(users)),
+        Err(_) => {
+            let (team, seq): (&str, i64) = (row.try_get(0)?, row.try_get(1)?);
+            let (table, column) = ("events", "mentions");
+            let reason = "not a list of ids in JSON".to_owned();
+            Err(sqlx::Error::Decode(Unreadable { table, row: format!("({team}, {seq})"), column, reason }.into()))
+        }
     }
 }
 
@@ -42,18 +58,23 @@ pub(super) fn columns(rows: Vec<EventRow>) -> Vec<EventColumns> {
 pub(super) fn parameter_of_events(events: &[&Event]) -> String {
     let rows = events.iter().map(|event| {
         let Event { team, seq, time, sender, client_id, kind, .. } = event;
-        let KindColumns { kind, body, member_id, member_role, name } = KindColumns::from(kind);
+        let columns = KindColumns::from(kind);
+        // A text, not an array: what is compared with a row is what the row holds.
+        let mentions = columns.mentions.map(|users| json(&users.iter().map(UserId::as_str).collect::<Vec<_>>()));
         (
             team.as_str(),
             to_bigint(*seq),
             time.0,
             sender.as_str(),
             client_id.as_str(),
-            kind,
-            body,
-            member_id,
-            member_role,
-            name,
+            columns.kind,
+            columns.body,
+            columns.member_id,
+            columns.member_role,
+            columns.name,
+            mentions,
+            columns.entity_kind,
+            columns.entity_id,
         )
     });
     parameter(rows)
@@ -61,6 +82,10 @@ pub(super) fn parameter_of_events(events: &[&Event]) -> String {
 
 /// Rows as the parameter of a statement: an array of arrays.
 pub(super) fn parameter<R: Serialize>(rows: impl Iterator<Item = R>) -> String {
+    json(&rows.collect::<Vec<_>>())
+}
+
+fn json(value: &impl Serialize) -> String {
     // Texts and numbers always have a form in JSON.
-    serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default()
+    serde_json::to_string(value).unwrap_or_default()
 }

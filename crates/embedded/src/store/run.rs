@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use huddle_domain::{Event, Partition};
 use huddle_store::{
     DeadLetterReason,
-    backend::{Insertion, Tally, concerns_directory, ends_of_changes},
+    backend::{Insertion, KindColumns, Tally, concerns_directory, ends_of_changes},
 };
 use sqlx::SqliteConnection;
 
@@ -13,6 +13,7 @@ use super::{
     dead_letters::record_dead_letters,
     error::{is_refusal, refusal},
     insert::{Failure, insert_around_conflicts},
+    mentions::save_mentions,
     project::{apply_to_directory, changed_above, save_names, write_anew},
     row::parameter_of_events,
 };
@@ -80,14 +81,10 @@ pub(super) async fn store_around_refusals<'a>(
     Ok(())
 }
 
-/// Which of `events` stand in the log of `partition` already, with the same content: by their places in the slice,
-/// those that do not, ascending.
-pub(super) async fn not_appended(
-    connection: &mut SqliteConnection,
-    partition: Partition,
-    events: &[&Event],
-) -> Result<Vec<usize>, sqlx::Error> {
-    const NOT_APPENDED: &str = "
+macro_rules! not_appended {
+    ($tags:literal) => {
+        concat!(
+            "
         SELECT item.key
         FROM jsonb_each(?1) AS item
         WHERE NOT EXISTS (
@@ -102,11 +99,36 @@ pub(super) async fn not_appended(
               AND events.body IS item.value ->> 6
               AND events.member_id IS item.value ->> 7
               AND events.member_role IS item.value ->> 8
-              AND events.name IS item.value ->> 9)";
+              AND events.name IS item.value ->> 9",
+            $tags
+        )
+    };
+}
+
+/// Most batches have no tags, and shall not pay for those that do.
+const NOT_APPENDED: &str = not_appended!(
+    "
+              AND events.mentions IS NULL AND events.entity_kind IS NULL AND events.entity_id IS NULL)"
+);
+const NOT_APPENDED_WITH_TAGS: &str = not_appended!(
+    "
+              AND events.mentions IS item.value ->> 10
+              AND events.entity_kind IS item.value ->> 11
+              AND events.entity_id IS item.value ->> 12)"
+);
+
+/// Which of `events` stand in the log of `partition` already, with the same content: by their places in the slice,
+/// those that do not, ascending.
+pub(super) async fn not_appended(
+    connection: &mut SqliteConnection,
+    partition: Partition,
+    events: &[&Event],
+) -> Result<Vec<usize>, sqlx::Error> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let places: Vec<i64> = sqlx::query_scalar(NOT_APPENDED)
+    let has_tags = events.iter().any(|event| KindColumns::from(&event.kind).has_tags());
+    let places: Vec<i64> = sqlx::query_scalar(if has_tags { NOT_APPENDED_WITH_TAGS } else { NOT_APPENDED })
         .bind(parameter_of_events(events))
         .bind(partition.number())
         .fetch_all(connection)
@@ -142,6 +164,8 @@ async fn store_events(
             insertions
         }
     };
+    let new = events.iter().zip(&insertions).filter(|(_, insertion)| **insertion == Insertion::Stored);
+    save_mentions(connection, new.map(|(event, _)| *event)).await?;
     let out_of_order = match mode {
         Mode::Import => changed_above(connection, &ends_of_changes(events, &insertions)).await?,
         // The log goes up, and never back.

@@ -12,14 +12,15 @@ use super::{
 // CROSS JOIN makes each key a look-up in the index, whatever the planner thinks of their number.
 pub(super) const SENDS_BY_KEY: &str = "
     SELECT events.team_id, events.seq, time_ms, events.sender_id, events.client_id, kind, body, member_id, member_role,
-           name
+           name, mentions, entity_kind, entity_id
     FROM jsonb_each(?1) AS key CROSS JOIN events
     WHERE events.team_id = key.value ->> 0
       AND events.sender_id = key.value ->> 1
       AND events.client_id = key.value ->> 2";
 
 pub(super) const EVENTS_AT: &str = "
-    SELECT events.team_id, events.seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    SELECT events.team_id, events.seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name,
+           mentions, entity_kind, entity_id
     FROM jsonb_each(?1) AS position CROSS JOIN events
     WHERE events.team_id = position.value ->> 0 AND events.seq = position.value ->> 1";
 

@@ -1,12 +1,12 @@
 //! The statements on a file of their own: what they cost, and what they show.
 
-use huddle_domain::{Body, ClientId, Event, EventKind, Partition, Role, Seq, TeamId, UnixMillis, UserId};
+use huddle_domain::{Body, ClientId, Event, EventKind, Partition, Role, Seq, Tags, TeamId, UnixMillis, UserId};
 use huddle_store::{Batch, BatchItem, MessagePosition, MessageQuery, Order, StoreError};
 use sqlx::{Connection as _, Row as _, SqlitePool, sqlite::SqlitePoolOptions};
 
 use super::{
-    apply, directory, events, find_sends, import, insert, list_events, list_messages, list_teams, message, messages,
-    progress, sends, teams,
+    apply, directory, events, find_sends, import, insert, list_events, list_mentions, list_messages, list_teams,
+    mentions, message, messages, progress, sends, teams,
 };
 
 const P0: Partition = Partition::new(0);
@@ -80,6 +80,36 @@ async fn what_is_appended_shows_once_it_is_applied() {
 }
 
 #[tokio::test]
+async fn what_is_not_stored_yet_mentions_nobody() {
+    let pool = database().await;
+    let created = EventKind::TeamCreated {
+        name: huddle_domain::Name::parse("Team").unwrap(),
+        owner: UserId::parse("ann").unwrap(),
+    };
+    let ann = UserId::parse("ann").unwrap();
+    let mention = |seq| {
+        let tags = Tags::new([ann.clone()], None).unwrap();
+        event("a", seq, EventKind::Posted { body: Body::parse("@ann").unwrap(), tags })
+    };
+    let listed = async || {
+        let page = list_mentions(&pool, &ann, None, 10).await.unwrap();
+        page.items.iter().map(|message| message.seq.get()).collect::<Vec<_>>()
+    };
+    let events = [event("a", 1, created), mention(2), mention(3)];
+    append(&pool, P0, &events).await;
+    assert_eq!(listed().await, [0; 0]);
+    let mut connection = pool.acquire().await.unwrap();
+    apply(&mut connection, P0, Seq::ZERO, &batch(&events[..2])).await.unwrap();
+    // Imported above the position.
+    assert_eq!(import(&mut connection, P0, vec![mention(5)]).await.unwrap().stored, 1);
+    drop(connection);
+    assert_eq!(listed().await, [2]);
+    // A batch of messages alone, which the log appended all.
+    apply(&mut *pool.acquire().await.unwrap(), P0, Seq::new(2), &batch(&events[2..])).await.unwrap();
+    assert_eq!(listed().await, [3, 2]);
+}
+
+#[tokio::test]
 async fn a_batch_that_the_log_appended_is_stored_without_another_row() {
     let pool = database().await;
     let created = EventKind::TeamCreated {
@@ -144,6 +174,7 @@ async fn reads_search_by_an_index_and_sort_nothing() {
         teams::LIST_TEAMS,
         sends::SENDS_BY_KEY,
         sends::EVENTS_AT,
+        mentions::LIST_MENTIONS,
         directory::LIST_MEMBERS,
         directory::LIST_USER_TEAMS,
     ];
@@ -162,6 +193,6 @@ async fn reads_search_by_an_index_and_sort_nothing() {
 
 async fn plan_of(pool: &SqlitePool, statement: &str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-    let rows = sqlx::query(explain).bind("a").bind(5).bind(11).bind(11).fetch_all(pool).await.unwrap();
+    let rows = sqlx::query(explain).bind("a").bind(5).bind(11).bind(11).bind(11).fetch_all(pool).await.unwrap();
     rows.iter().map(|row| row.get("detail")).collect()
 }

@@ -6,3 +6,4 @@ mod open;
 mod restartable;
 mod samples;
 mod store;
+mod upgrade;

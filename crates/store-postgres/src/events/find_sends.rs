@@ -11,14 +11,16 @@ const SENDS_BY_KEY: &str = "
     SELECT found.*
     FROM unnest($1::text[], $2::text[], $3::text[]) AS key (team_id, sender_id, client_id)
     CROSS JOIN LATERAL (
-        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+               entity_kind, entity_id
         FROM events
         WHERE team_id = key.team_id AND sender_id = key.sender_id AND client_id = key.client_id
         LIMIT 1) AS found";
 
 /// One key alone is the common case, and cheaper to plan.
 const SEND_BY_KEY: &str = "
-    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+           entity_kind, entity_id
     FROM events
     WHERE team_id = $1 AND sender_id = $2 AND client_id = $3";
 
@@ -26,7 +28,8 @@ const EVENTS_AT: &str = "
     SELECT found.*
     FROM unnest($1::text[], $2::bigint[]) AS position (team_id, seq)
     CROSS JOIN LATERAL (
-        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+               entity_kind, entity_id
         FROM events
         WHERE team_id = position.team_id AND seq = position.seq
         LIMIT 1) AS found";

@@ -10,7 +10,8 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use crate::{PostgresStore, row::EventRow};
 
 const LIST_EVENTS: &str = "
-    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name,
+    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+           entity_kind, entity_id,
            (SELECT max(before.seq) FROM events AS before WHERE before.team_id = $1 AND before.seq <= $2) AS seq_before
     FROM events
     WHERE team_id = $1 AND seq > $2
@@ -25,7 +26,7 @@ struct Row {
 
 impl FromRow<'_, PgRow> for Row {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { event: EventRow::from_row(row)?, seq_before: row.try_get(10)? })
+        Ok(Self { event: EventRow::from_row(row)?, seq_before: row.try_get(13)? })
     }
 }
 

@@ -13,20 +13,23 @@ use crate::{
 
 /// Every page is a run at or below a position and a run above it.
 const LIST_MESSAGES: &str = "
-    (SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    (SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+            entity_kind, entity_id
      FROM events
      WHERE team_id = $1 AND kind = 'posted' AND seq <= $2
      ORDER BY seq DESC
      LIMIT $3)
     UNION ALL
-    (SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    (SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+            entity_kind, entity_id
      FROM events
      WHERE team_id = $1 AND kind = 'posted' AND seq > $2
      ORDER BY seq
      LIMIT $4)";
 
 const MESSAGE: &str = "
-    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+           entity_kind, entity_id
     FROM events
     WHERE team_id = $1 AND seq = $2 AND kind = 'posted'";
 

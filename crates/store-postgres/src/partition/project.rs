@@ -52,7 +52,8 @@ pub(super) async fn write_anew(transaction: &mut PgTransaction<'_>, team: &str) 
     const FORGET_MEMBERS: &str = "DELETE FROM members WHERE team_id = $1";
     const FORGET_TEAM: &str = "DELETE FROM teams WHERE team_id = $1";
     const CHANGES: &str = "
-        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+               entity_kind, entity_id
         FROM events
         WHERE team_id = $1 AND seq > $2 AND kind <> 'posted'
         ORDER BY seq

@@ -84,7 +84,9 @@ async fn a_row_that_this_version_cannot_read_is_named_without_its_content() {
         ("kind = 'from_the_future'", "kind"),
         ("kind = 'posted', body = NULL", "body"),
         ("body = repeat('x', 4001)", "body"),
-        ("body = 'message 2', client_id = 'a.b'", "client_id"),
+        ("body = 'message 2', mentions = ARRAY['bob', NULL]", "mentions"),
+        ("mentions = NULL, entity_kind = 'a message', entity_id = '1'", "entity_kind"),
+        ("entity_kind = NULL, entity_id = NULL, client_id = 'a.b'", "client_id"),
     ] {
         database.execute(&format!("UPDATE events SET {damage} WHERE seq = 2")).await;
         let error = page().await.unwrap_err();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use huddle_domain::{Seq, TeamId};
-use huddle_store::{EventStore as _, MessagePosition, MessageQuery, Order, PartitionStore as _};
+use huddle_domain::{Seq, TeamId, UnixMillis};
+use huddle_store::{EventStore as _, MentionPosition, MessagePosition, MessageQuery, Order, PartitionStore as _};
 use huddle_store_postgres::PostgresStore;
 
-use crate::support::{Database, P0, batch, eventually, posted, team};
+use crate::support::{Database, P0, batch, eventually, posted, team, user};
 
 const EVENTS: u64 = 20_000;
 const TEAMS: u64 = 40;
@@ -24,6 +24,8 @@ struct Cost {
     partitions: i64,
     /// Rows taken from indexes.
     rows: i64,
+    /// Entries of the mentions' index that were looked at, and rows beside the index.
+    mentions: i64,
 }
 
 /// Does `read` several times in a session of its own, and returns what it has cost.
@@ -32,7 +34,10 @@ async fn cost_of(database: &Database, read: impl AsyncFn(&PostgresStore)) -> Cos
     const COST: &str = "
         SELECT sum(seq_scan)::bigint AS whole,
                count(*) FILTER (WHERE idx_scan > 0) AS partitions,
-               sum(idx_tup_fetch)::bigint AS rows
+               sum(idx_tup_fetch)::bigint AS rows,
+               (SELECT mentions.seq_tup_read + index.idx_tup_read
+                FROM pg_stat_user_tables AS mentions JOIN pg_stat_user_indexes AS index USING (relid)
+                WHERE mentions.relname = 'mentions')::bigint AS mentions
         FROM pg_stat_user_tables WHERE relname LIKE 'events\\_%'";
     let mut connection = database.connection().await;
     sqlx::query("SELECT pg_stat_reset()").execute(&mut connection).await.unwrap();
@@ -100,4 +105,34 @@ async fn a_page_reads_one_partition_by_its_index_wherever_it_lies() {
 fn assert_cheap(cost: &Cost, rows_max: i64, read: &str) {
     assert_eq!((cost.whole, cost.partitions), (0, 1), "{read}: {cost:?}");
     assert!(cost.rows <= TIMES * rows_max, "{read}: {cost:?}");
+}
+
+/// The mentions of one user in many teams, of which the user has left some.
+#[tokio::test]
+async fn a_page_of_mentions_reads_as_many_rows_as_it_has_wherever_it_lies() {
+    const SETUP: &str = "
+        INSERT INTO teams (team_id, name, created_seq, created_time_ms)
+        SELECT 't' || number, 'Team', 1, 0 FROM generate_series(0, 39) AS number;
+        INSERT INTO members (team_id, user_id, role, since_seq)
+        SELECT 't' || number, 'u' || member, 'member', 1
+        FROM generate_series(0, 39) AS number, generate_series(0, 50) AS member
+        WHERE member > 0 OR number % 2 = 0;
+        INSERT INTO events (team_id, seq, time_ms, sender_id, client_id, kind, body, mentions)
+        SELECT 't' || seq % 40, seq, seq / 7, 'ann', 'c' || seq, 'posted', 'hello', ARRAY['u0', 'u' || seq % 50 + 1]
+        FROM generate_series(1, 20000) AS seq;
+        INSERT INTO mentions (user_id, time_ms, team_id, seq)
+        SELECT unnest(mentions), time_ms, team_id, seq FROM events;";
+    let database = Database::migrated().await;
+    database.execute(SETUP).await;
+    database.execute("VACUUM ANALYZE").await;
+    for before in [None, Some(1_500), Some(10)] {
+        let before = before.map(|time| MentionPosition { time: UnixMillis(time), team: team("t20"), seq: Seq::new(1) });
+        let read = async |store: &PostgresStore| {
+            let page = store.list_mentions(&user("u0"), before.as_ref(), 10).await.unwrap();
+            assert!(page.items.len() == 10 && page.has_more);
+        };
+        let cost = cost_of(&database, read).await;
+        assert!(cost.whole == 0 && cost.rows <= TIMES * 11, "before {before:?}: {cost:?}");
+        assert!(cost.mentions <= TIMES * 30, "before {before:?}: {cost:?}");
+    }
 }

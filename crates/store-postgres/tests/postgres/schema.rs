@@ -1,11 +1,15 @@
 //! The schema: made, checked, and refused where it is not this version's.
 
+use std::borrow::Cow;
+
+use huddle_domain::{Event, Seq};
 use huddle_service::config::Secret;
-use huddle_store::{PartitionStore as _, StoreError};
+use huddle_store::{EventStore as _, PartitionStore as _, StoreError};
 use huddle_store_postgres::{Config, PostgresStore, migrate};
+use sqlx::migrate::Migrator;
 use tokio::task::JoinSet;
 
-use crate::support::{Database, P0};
+use crate::support::{Database, P0, batch, posted, team};
 
 /// The problem and the remedy that an operator gets to read.
 fn unsuitable(error: &StoreError) -> String {
@@ -36,6 +40,31 @@ async fn migrating_again_and_at_the_same_time_changes_nothing() {
     assert!(versions.iter().all(|version| *version == versions[0]), "{versions:?}");
     assert_eq!(migrate(&database.config).await.unwrap(), versions[0]);
     database.store().await.check().await.unwrap();
+}
+
+/// What was stored before messages had tags stays, and what comes has them.
+#[tokio::test]
+async fn an_older_schema_is_refused_until_it_is_migrated_and_keeps_its_rows() {
+    const OLD_SCHEMA: i64 = 20_260_301_090_000;
+    let database = Database::empty().await;
+    let all = sqlx::migrate!();
+    let old = all.iter().filter(|migration| migration.version <= OLD_SCHEMA).cloned().collect();
+    let old = Migrator { migrations: Cow::Owned(old), ..all };
+    old.run_direct(None, &mut database.connection().await, false).await.unwrap();
+    database
+        .execute(
+            "INSERT INTO events (team_id, seq, time_ms, sender_id, client_id, kind, body)
+             VALUES ('a', 1, 1700000000000, 'ann', 'c1', 'posted', 'message 1')",
+        )
+        .await;
+    let error = PostgresStore::connect(&database.config).await.unwrap_err();
+    assert!(unsuitable(&error).contains("run `huddle migrate`"), "{error}");
+
+    migrate(&database.config).await.unwrap();
+    let store = database.store().await;
+    store.claim(P0).await.unwrap().unwrap().apply(batch("a", [2])).await.unwrap();
+    let events = store.list_events(&team("a"), Seq::ZERO, 10).await.unwrap().items;
+    assert_eq!(events, [posted("a", 1), Event { prev_seq: Seq::new(1), ..posted("a", 2) }]);
 }
 
 #[tokio::test]

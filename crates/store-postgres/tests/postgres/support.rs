@@ -113,6 +113,10 @@ pub(crate) fn team(id: &str) -> TeamId {
     TeamId::parse(id).unwrap()
 }
 
+pub(crate) fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
 /// A message whose key and body follow from its position.
 pub(crate) fn posted(team_id: &str, seq: u64) -> Event {
     Event {

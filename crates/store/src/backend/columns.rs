@@ -1,7 +1,9 @@
 //! Owns the columns of an event's row, and their reading back. Reading is strict: a row that is no event is an error
 //! that names it.
 
-use huddle_domain::{Body, ClientId, Event, EventKind, Name, Role, Seq, TeamId, UnixMillis, UserId};
+use huddle_domain::{
+    Body, ClientId, Entity, EntityId, EntityKind, Event, EventKind, Name, Role, Seq, Tags, TeamId, UnixMillis, UserId,
+};
 
 use crate::{Message, StoreError};
 
@@ -59,6 +61,12 @@ pub struct EventColumns {
     pub member_role: Option<String>,
     /// The name that it gives, to the team or to the member.
     pub name: Option<String>,
+    /// The users whom a message mentions; `None` when there are none.
+    pub mentions: Option<Vec<String>>,
+    /// What the thing is that a message is about.
+    pub entity_kind: Option<String>,
+    /// Which one of its kind.
+    pub entity_id: Option<String>,
 }
 
 impl EventColumns {
@@ -95,7 +103,7 @@ impl EventColumns {
         Ok(match self.kind.as_str() {
             "posted" => {
                 let body = self.present("body", self.body.as_deref())?;
-                EventKind::posted(self.read("body", Body::parse(body))?)
+                EventKind::Posted { body: self.read("body", Body::parse(body))?, tags: self.tags()? }
             }
             "team_created" => EventKind::TeamCreated { name: self.name()?, owner: self.member()? },
             "team_renamed" => EventKind::TeamRenamed { name: self.name()? },
@@ -108,6 +116,27 @@ impl EventColumns {
             "member_removed" => EventKind::MemberRemoved { user: self.member()? },
             "member_role_changed" => EventKind::MemberRoleChanged { user: self.member()?, role: self.role()? },
             other => return Err(self.unreadable("kind", format!("{other:?} is not known to this version"))),
+        })
+    }
+
+    fn tags(&self) -> Result<Tags, Unreadable> {
+        let column = self.mentions.as_deref().unwrap_or_default();
+        let mentions = column.iter().map(|user| self.read("mentions", UserId::parse(user)));
+        let entity = if self.entity_kind.is_some() || self.entity_id.is_some() { Some(self.entity()?) } else { None };
+        let tags = self.read("mentions", Tags::new(mentions.collect::<Result<Vec<_>, _>>()?, entity))?;
+        if tags.mentions().len() == column.len() {
+            Ok(tags)
+        } else {
+            Err(self.unreadable("mentions", "a user stands there twice".to_owned()))
+        }
+    }
+
+    fn entity(&self) -> Result<Entity, Unreadable> {
+        let kind = self.present("entity_kind", self.entity_kind.as_deref())?;
+        let id = self.present("entity_id", self.entity_id.as_deref())?;
+        Ok(Entity {
+            kind: self.read("entity_kind", EntityKind::parse(kind))?,
+            id: self.read("entity_id", EntityId::parse(id))?,
         })
     }
 
@@ -150,12 +179,32 @@ pub struct KindColumns<'a> {
     pub member_role: Option<&'static str>,
     /// The name that it gives, to the team or to the member.
     pub name: Option<&'a str>,
+    /// The users whom a message mentions; `None` when there are none.
+    pub mentions: Option<&'a [UserId]>,
+    /// What the thing is that a message is about.
+    pub entity_kind: Option<&'a str>,
+    /// Which one of its kind.
+    pub entity_id: Option<&'a str>,
+}
+
+impl KindColumns<'_> {
+    /// Whether any of the columns of a message's tags has a value.
+    pub fn has_tags(&self) -> bool {
+        self.mentions.is_some() || self.entity_kind.is_some()
+    }
 }
 
 impl<'a> From<&'a EventKind> for KindColumns<'a> {
     fn from(kind: &'a EventKind) -> Self {
         match kind {
-            EventKind::Posted { body, .. } => Self { kind: "posted", body: Some(body.as_str()), ..Self::default() },
+            EventKind::Posted { body, tags } => Self {
+                kind: "posted",
+                body: Some(body.as_str()),
+                mentions: Some(tags.mentions()).filter(|users| !users.is_empty()),
+                entity_kind: tags.entity().map(|entity| entity.kind.as_str()),
+                entity_id: tags.entity().map(|entity| entity.id.as_str()),
+                ..Self::default()
+            },
             EventKind::TeamCreated { name, owner } => Self {
                 kind: "team_created",
                 name: Some(name.as_str()),
@@ -202,6 +251,9 @@ mod tests {
             member_id: None,
             member_role: None,
             name: None,
+            mentions: None,
+            entity_kind: None,
+            entity_id: None,
         }
     }
 
@@ -214,6 +266,11 @@ mod tests {
             (EventColumns { kind: "edited".to_owned(), body: secret(), ..row() }, "kind"),
             (EventColumns { kind: "team_renamed".to_owned(), name: secret(), ..row() }, "name"),
             (EventColumns { kind: "member_removed".to_owned(), member_id: secret(), ..row() }, "member_id"),
+            (EventColumns { mentions: Some(vec!["bob".to_owned(), "secret\0".to_owned()]), ..row() }, "mentions"),
+            (EventColumns { mentions: Some(vec!["secret".to_owned(); 2]), ..row() }, "mentions"),
+            (EventColumns { entity_kind: secret(), entity_id: Some("1".to_owned()), ..row() }, "entity_kind"),
+            (EventColumns { entity_kind: Some("secret".to_owned()), ..row() }, "entity_id"),
+            (EventColumns { entity_id: Some("secret".to_owned()), ..row() }, "entity_kind"),
         ];
         for (row, column) in rows {
             let error = row.into_event(Seq::ZERO).unwrap_err();

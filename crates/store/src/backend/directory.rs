@@ -60,6 +60,12 @@ impl MemberColumns {
     }
 }
 
+/// A user and the user's display name, from a row of `users`.
+pub fn user_name((user_id, name): (String, String)) -> Result<(UserId, Name), Unreadable> {
+    let row = || user_id.clone();
+    Ok((read("users", "user_id", UserId::parse(&user_id), row)?, read("users", "name", Name::parse(&name), row)?))
+}
+
 /// The role with this name, in the row of `members` with this key.
 pub fn role(name: &str, row: impl FnOnce() -> String) -> Result<Role, Unreadable> {
     read("members", "role", Role::from_name(name).ok_or("not known to this version"), row)

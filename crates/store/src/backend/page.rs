@@ -3,7 +3,7 @@
 use huddle_domain::{Event, Seq};
 
 use super::{EventColumns, Unreadable, columns::from_bigint, to_bigint};
-use crate::{MessagePage, MessagePosition, MessageQuery, Order, Page};
+use crate::{Message, MessagePage, MessagePosition, MessageQuery, Order, Page};
 
 /// Drops what was read only to know that there is more.
 pub fn truncate<T>(rows: &mut Vec<T>, limit: u32) -> bool {
@@ -24,6 +24,13 @@ pub fn event_page(mut rows: Vec<EventColumns>, seq_before: Option<i64>, limit: u
         prev_seq = event.seq;
         items.push(event);
     }
+    Ok(Page { items, has_more })
+}
+
+/// A page of messages from up to `limit` + 1 rows, in their order.
+pub fn message_page(mut rows: Vec<EventColumns>, limit: u32) -> Result<Page<Message>, Unreadable> {
+    let has_more = truncate(&mut rows, limit);
+    let items = rows.into_iter().map(EventColumns::into_message).collect::<Result<_, _>>()?;
     Ok(Page { items, has_more })
 }
 

@@ -10,6 +10,7 @@ mod directory;
 mod events;
 mod fixture;
 mod importing;
+mod mentions;
 mod messages;
 mod refusals;
 mod samples;
@@ -42,6 +43,11 @@ pub use importing::{
     imported_events_are_stored_below_the_position, imported_events_make_teams_and_members,
     imported_teams_may_share_positions, live_events_follow_on_imported_ones,
 };
+pub use mentions::{
+    a_messages_tags_come_back_as_they_were, a_refused_message_mentions_nobody, imported_messages_mention_as_all_others,
+    mentions_are_listed_newest_first_over_all_teams, names_of_many_users_are_read_at_once,
+    only_teams_that_the_user_is_in_now_are_listed, the_same_text_with_other_tags_is_another_message,
+};
 pub use messages::{a_message_is_found_by_its_position_only, every_page_of_messages_is_exact};
 pub use refusals::{
     a_late_duplicate_becomes_a_dead_letter, a_taken_position_becomes_a_dead_letter_and_the_first_event_stays,
@@ -64,6 +70,8 @@ macro_rules! store_conformance {
             a_late_duplicate_becomes_a_dead_letter
             a_member_comes_changes_and_goes
             a_message_is_found_by_its_position_only
+            a_messages_tags_come_back_as_they_were
+            a_refused_message_mentions_nobody
             a_second_creation_takes_nothing_over
             a_taken_position_becomes_a_dead_letter_and_the_first_event_stays
             a_team_is_created_renamed_and_archived
@@ -79,12 +87,16 @@ macro_rules! store_conformance {
             hostile_texts_come_back_byte_for_byte
             imported_events_are_stored_below_the_position
             imported_events_make_teams_and_members
+            imported_messages_mention_as_all_others
             imported_teams_may_share_positions
             items_at_or_below_the_position_are_skipped
             keys_of_other_teams_and_senders_do_not_collide
             live_events_follow_on_imported_ones
             members_and_teams_are_paged_in_byte_order
+            mentions_are_listed_newest_first_over_all_teams
+            names_of_many_users_are_read_at_once
             one_of_many_claimants_wins
+            only_teams_that_the_user_is_in_now_are_listed
             partitions_are_claimed_one_by_one
             positions_are_paged_up_to_the_end_of_their_range
             progress_is_seen_by_everyone
@@ -95,6 +107,7 @@ macro_rules! store_conformance {
             the_newest_name_of_a_user_is_shown_everywhere
             the_position_moves_over_a_stretch_without_events
             the_same_event_again_is_neither_stored_nor_a_dead_letter
+            the_same_text_with_other_tags_is_another_message
             what_is_not_there_is_not_found
             writers_of_different_partitions_work_at_the_same_time
         }

@@ -1,6 +1,9 @@
 //! Events to work with.
 
-use huddle_domain::{Body, ClientId, Event, EventKind, Name, Partition, Role, Seq, TeamId, UnixMillis, UserId};
+use huddle_domain::{
+    Body, ClientId, Entity, EntityId, EntityKind, Event, EventKind, Name, Partition, Role, Seq, Tags, TeamId,
+    UnixMillis, UserId,
+};
 
 use crate::{Applied, Batch, BatchItem, PartitionWriter};
 
@@ -50,6 +53,28 @@ pub(super) fn under(mut event: Event, client_id: &str) -> Event {
 /// The event, from another sender.
 pub(super) fn from(mut event: Event, sender: &str) -> Event {
     event.sender = user(sender);
+    event
+}
+
+/// The message, mentioning these users.
+pub(super) fn mentioning(event: Event, users: &[&str]) -> Event {
+    tagged(event, users, None)
+}
+
+/// The message, mentioning these users and about this thing.
+pub(super) fn tagged(mut event: Event, users: &[&str], entity: Option<(&str, &str)>) -> Event {
+    let EventKind::Posted { tags, .. } = &mut event.kind else { unreachable!("the sample is a message") };
+    let entity = entity.map(|(kind, id)| Entity {
+        kind: EntityKind::parse(kind).expect("a sample id is valid"),
+        id: EntityId::parse(id).expect("a sample id is valid"),
+    });
+    *tags = Tags::new(users.iter().map(|id| user(id)), entity).expect("a sample mentions few users");
+    event
+}
+
+/// The event, some milliseconds later or earlier.
+pub(super) fn shifted(mut event: Event, milliseconds: i64) -> Event {
+    event.time = UnixMillis(event.time.0 + milliseconds);
     event
 }
 

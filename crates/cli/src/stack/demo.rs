@@ -60,7 +60,8 @@ pub(super) async fn connect(address: SocketAddr) -> Result<Channel> {
     endpoint.connect().await.context("cannot reach the directory")
 }
 
-/// Creates the team and its members, unless they are there. Returns once gateways can see them.
+/// Creates the team and its members, unless they are there. Returns once gateways can see them. A team of that id that
+/// somebody else has made is left alone.
 pub(super) async fn create(directory: Channel, service_token: &str) -> Result<()> {
     let authorization: MetadataValue<Ascii> = format!("Bearer {service_token}").parse()?;
     let mut directory = DirectoryServiceClient::with_interceptor(directory, |mut request: Request<()>| {
@@ -75,7 +76,8 @@ pub(super) async fn create(directory: Channel, service_token: &str) -> Result<()
     };
     match directory.create_team(bounded(team)).await {
         Ok(_) => {}
-        Err(status) if Refusal::from_status(&status).code == ErrorCode::TeamExists => {}
+        // Our own creation, also one that was interrupted, is recognised by its client_id.
+        Err(status) if Refusal::from_status(&status).code == ErrorCode::TeamExists => return Ok(()),
         Err(status) => return Err(status).context("creating the team failed"),
     }
     let member = AddMemberRequest {

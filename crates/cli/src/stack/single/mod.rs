@@ -211,9 +211,14 @@ impl Start {
         }
         let mut state = State { ports: self.ports, ..self.state.clone() };
         if !state.demo_created && self.team != DemoTeam::None {
-            demo::create(self.directory, &self.service_token).await.context("cannot create the demo team")?;
-            state.demo_created = true;
-            self.clock.say("demo team created");
+            match demo::create(self.directory, &self.service_token).await {
+                Ok(()) => {
+                    state.demo_created = true;
+                    self.clock.say("demo team created");
+                }
+                // The chat works without it; the next start tries again.
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot create the demo team"),
+            }
         }
         if state != self.state {
             self.place.keep_state(&state)?;

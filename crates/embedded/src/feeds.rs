@@ -68,6 +68,11 @@ impl Feeds {
     /// Follows `team` from now on.
     pub(crate) fn follow(&self, team: &TeamId) -> LiveFeed {
         let mut teams = self.teams();
+        if teams.len() >= teams.capacity() {
+            // Teams without any event would stay for good, and whoever subscribes can make up their ids. Done when the map
+            // would grow, so that each feed is looked at a bounded number of times.
+            teams.retain(|_, feed| feed.receiver_count() > 0);
+        }
         let feed = teams.entry(team.clone()).or_insert_with(|| broadcast::Sender::new(LIVE_CAPACITY));
         BroadcastStream::new(feed.subscribe())
             .map(|item| match item {
@@ -89,5 +94,23 @@ impl Feeds {
 
     fn teams(&self) -> MutexGuard<'_, HashMap<TeamId, broadcast::Sender<Arc<Event>>>> {
         self.0.teams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn teams_that_nobody_follows_any_longer_take_no_memory() {
+        let partitions = Partitions::new(1).unwrap();
+        let feeds = Feeds::new(partitions, &Positions::default());
+        let kept = feeds.follow(&TeamId::parse("kept").unwrap());
+        for number in 0..10_000 {
+            drop(feeds.follow(&TeamId::parse(&format!("made-up-{number}")).unwrap()));
+        }
+        assert!(feeds.teams().len() < 16, "{}", feeds.teams().len());
+        assert!(feeds.teams().contains_key("kept"));
+        drop(kept);
     }
 }

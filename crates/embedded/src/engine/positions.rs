@@ -4,7 +4,7 @@ use huddle_domain::{Partition, Partitions, Seq};
 use sqlx::{Connection as _, SqliteConnection};
 
 /// The last position of each partition that is taken; `None` for a partition that is not prepared.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Positions(Box<[Option<Seq>]>);
 
 impl Positions {

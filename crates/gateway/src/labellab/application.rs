@@ -48,9 +48,13 @@ impl Application for LabelLab {
         let (worker, rules) = (Rc::clone(&self.worker), Rc::clone(&self.rules));
         async move {
             let metrics = worker.core.metrics.clone();
-            let client = connect(worker, rules, request, socket).await.map_err(|refusal| {
+            let client = connect(worker, rules, request, socket.clone()).await.map_err(|refusal| {
                 metrics.refused(refusal.code);
                 tracing::debug!(code = refusal.code.as_str_name(), "a Socket.IO client may not connect");
+                if refusal.code.is_retryable() {
+                    // A client that is refused stays away. One whose session ends comes back, later and later.
+                    socket.close();
+                }
                 let error = Error::from(refusal);
                 ConnectRefused { message: error.message.clone(), data: Some(shown_error(&error)) }
             })?;

@@ -1,12 +1,22 @@
 //! One client in one namespace, as the application holds it.
 
-use std::{fmt, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
 
-use huddle_websocket::{Full, Outbox, frame};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use huddle_websocket::{Full, frame};
 use serde::Serialize;
 
-use super::{AckId, EventFrame, encode};
-use crate::Generation;
+use super::{AckId, EventFrame, client::Client, encode};
+use crate::{Config, Generation, engine};
+
+/// Random bytes of a socket's id.
+const ID_BYTES: usize = 15;
 
 /// A client in a namespace. Clones are the same socket; it belongs to one worker thread.
 #[derive(Clone)]
@@ -15,8 +25,22 @@ pub struct Socket(Rc<Inner>);
 struct Inner {
     id: String,
     namespace: Arc<str>,
-    generation: Generation,
-    outbox: Rc<Outbox>,
+    session: engine::Session,
+    client: Weak<Client>,
+    config: Arc<Config>,
+    state: Cell<State>,
+    /// What was emitted before the client was let in.
+    early: RefCell<Vec<Bytes>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The application has not decided yet.
+    Connecting,
+    /// As above, and the application has disconnected the socket already.
+    Unwanted,
+    Connected,
+    Gone,
 }
 
 impl fmt::Debug for Socket {
@@ -26,6 +50,17 @@ impl fmt::Debug for Socket {
 }
 
 impl Socket {
+    pub(super) fn new(
+        namespace: Arc<str>,
+        session: engine::Session,
+        client: Weak<Client>,
+        config: Arc<Config>,
+    ) -> Self {
+        let id = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; ID_BYTES]>());
+        let (state, early) = (Cell::new(State::Connecting), RefCell::default());
+        Self(Rc::new(Inner { id, namespace, session, client, config, state, early }))
+    }
+
     /// The Socket.IO id of this socket: not the session's id, which is a secret.
     pub fn id(&self) -> &str {
         &self.0.id
@@ -38,35 +73,109 @@ impl Socket {
 
     /// The generation that the client speaks.
     pub fn generation(&self) -> Generation {
-        self.0.generation
+        self.0.session.generation()
     }
 
     /// Queues an event of this socket's namespace. Once the socket is gone it is dropped silently.
     pub fn emit(&self, frame: EventFrame) -> Result<(), Full> {
-        frame.into_frames(self.0.generation).try_for_each(|frame| self.0.outbox.push(frame))
+        self.send(frame.into_frames(self.generation()))
     }
 
     /// Queues an acknowledgement. Once the socket is gone it is dropped silently.
     pub fn ack(&self, id: AckId, args: &[impl Serialize]) -> Result<(), Full> {
-        self.0.outbox.push(frame::text(&encode::ack(&self.0.namespace, id, args, 0)))
+        self.ack_with_attachments(id, args, &[])
     }
 
-    /// Waits until at most half of what may wait for the client does, or until the socket is gone. Cancel safe.
+    /// Like [`Socket::ack`], with binary attachments, in whose places the arguments hold
+    /// `{"_placeholder":true,"num":n}`.
+    pub fn ack_with_attachments(&self, id: AckId, args: &[impl Serialize], attachments: &[Bytes]) -> Result<(), Full> {
+        let packet = encode::ack(&self.0.namespace, id, args, attachments.len());
+        self.emit(EventFrame::finished(&packet, attachments))
+    }
+
+    /// Waits until at most half of what may wait for the client does, or until the session is over. Cancel safe.
     pub async fn has_room(&self) {
-        self.0.outbox.has_room().await;
+        self.0.session.has_room().await;
     }
 
-    /// Whether the client is still connected to the namespace, as far as is known.
+    /// Whether the client is still connected to the namespace, or about to be, as far as is known.
     pub fn is_open(&self) -> bool {
-        self.0.outbox.is_open()
+        matches!(self.0.state.get(), State::Connecting | State::Connected) && self.0.session.is_open()
     }
 
     /// Tells the client that it is no longer connected to the namespace: it does not come back by itself.
-    pub fn disconnect(&self) {}
+    pub fn disconnect(&self) {
+        match self.0.state.get() {
+            State::Connecting => self.0.state.set(State::Unwanted),
+            State::Connected => {
+                self.0.state.set(State::Gone);
+                if self.0.session.send_frame(frame::text(&encode::disconnect(&self.0.namespace))).is_err() {
+                    self.0.session.abandon();
+                }
+                if let Some(client) = self.0.client.upgrade() {
+                    client.dismiss(&self.0.namespace);
+                }
+            }
+            State::Unwanted | State::Gone => {}
+        }
+    }
 
     /// Ends the whole session behind what is queued: the client comes back by itself.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.0.session.close();
+    }
 
-    /// Drops what is queued and ends the whole session: for a reader that is too slow.
-    pub fn abandon(&self) {}
+    /// Drops what is queued and ends the whole session: for a reader that is too slow. It comes back by itself.
+    pub fn abandon(&self) {
+        self.0.session.abandon();
+    }
+
+    /// The client may come in: from here on events go out.
+    pub(super) fn let_in(&self) {
+        let is_unwanted = self.0.state.replace(State::Connected) == State::Unwanted;
+        let reply = encode::connect(&self.0.namespace, self.generation(), &self.0.id);
+        let early = self.0.early.take();
+        let sent = self.send(std::iter::once(frame::text(&reply)).chain(early));
+        if sent.is_err() {
+            self.0.session.abandon();
+        }
+        if is_unwanted {
+            self.disconnect();
+        }
+    }
+
+    /// The socket is gone; nothing goes out any more.
+    pub(super) fn is_gone(&self) {
+        self.0.state.set(State::Gone);
+        self.0.early.take();
+    }
+
+    fn send(&self, frames: impl Iterator<Item = Bytes>) -> Result<(), Full> {
+        match self.0.state.get() {
+            State::Gone | State::Unwanted => Ok(()),
+            State::Connecting => {
+                let mut early = self.0.early.borrow_mut();
+                let before = early.len();
+                early.extend(frames);
+                let bytes: usize = early.iter().map(Bytes::len).sum();
+                if early.len() > self.0.config.outbox_frames_max || bytes > self.0.config.outbox_max {
+                    early.truncate(before);
+                    return Err(Full);
+                }
+                Ok(())
+            }
+            State::Connected => {
+                for (at, frame) in frames.enumerate() {
+                    if self.0.session.send_frame(frame).is_err() {
+                        if at > 0 {
+                            // Half a packet is out: nothing can follow it.
+                            self.0.session.abandon();
+                        }
+                        return Err(Full);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
 }

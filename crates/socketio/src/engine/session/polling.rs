@@ -1,0 +1,215 @@
+//! Polls and posts of a session. A poll may come in hops, when it has landed elsewhere: each asks again under the same id.
+
+use std::{cell::Cell, time::Duration};
+
+use huddle_websocket::frame;
+use tokio::time::{Instant, timeout};
+
+use super::{End, Inner, State as SessionState};
+use crate::{
+    engine::{Payload, Refusal, Violation},
+    metrics::Transport,
+};
+
+/// Bytes of frames that answer one poll, at most: encoded for text they still fit into one answer between gateways.
+const ANSWER_BYTES_MAX: usize = 512 * 1024;
+/// After a hop without an answer, how long the next one may take to come.
+const HOP_GAP_MAX: Duration = Duration::from_secs(3);
+/// How long a post waits for the one before it to be handled, before it has to be tried again.
+const POST_WAIT: Duration = Duration::from_secs(2);
+/// A packet that says nothing, and the last packet of a session: no other begins like it.
+const NOOP: &[u8] = b"6";
+const CLOSE: &[u8] = b"1";
+
+/// The outcome of a poll, or of one hop of it.
+#[derive(Debug)]
+pub(crate) enum Polled {
+    Payload(Payload),
+    /// Nothing yet: to be asked again.
+    Nothing,
+    Refused(Refusal),
+}
+
+/// The outcome of a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Posted {
+    Taken,
+    /// What was posted before is still being handled: to be posted again.
+    Busy,
+    Refused(Refusal),
+}
+
+/// What polling keeps of a session.
+#[derive(Default)]
+pub(super) struct State {
+    open: Cell<Option<Poll>>,
+    /// The poll that was answered last, and the post that was taken last.
+    last_poll: Cell<Option<u64>>,
+    last_post: Cell<Option<u64>>,
+    is_posting: Cell<bool>,
+    /// Whether a WebSocket is being probed: polls return at once.
+    pub(super) is_upgrading: Cell<bool>,
+}
+
+/// A poll that has not been answered.
+#[derive(Clone, Copy)]
+struct Poll {
+    id: u64,
+    /// Between hops: when the next one is overdue.
+    lapses: Option<Instant>,
+}
+
+/// Ends the session when the poll is dropped before it is answered: the client is gone.
+struct Answering<'a> {
+    session: &'a Inner,
+    id: u64,
+}
+
+/// Marks the time in which a post is being taken.
+struct Posting<'a>(&'a Cell<bool>);
+
+impl State {
+    pub(super) fn lapses(&self) -> Option<Instant> {
+        self.open.get()?.lapses
+    }
+}
+
+impl Inner {
+    /// Answers a poll as soon as there is something to say, or for a hop that it has to be asked again. Dropping the future
+    /// ends the session.
+    pub(crate) async fn poll(&self, id: u64, hop: Option<Duration>) -> Polled {
+        match self.polling.open.get() {
+            Some(poll) if poll.id == id && poll.lapses.is_some() => {}
+            Some(_) if self.transport.get() == Transport::Polling => {
+                self.end(End::Violation(Violation::PollOverlap));
+                return Polled::Refused(Refusal::BadRequest);
+            }
+            _ if self.polling.last_poll.get() == Some(id) => {
+                // The answer has got lost on its way.
+                self.end(End::TransportGone);
+                return Polled::Refused(Refusal::UnknownSid);
+            }
+            Some(_) => {}
+            None => {
+                self.metrics.polls.inc();
+            }
+        }
+        if self.transport.get() != Transport::Polling {
+            let was_open = self.polling.open.take().is_some_and(|poll| poll.id == id);
+            return if was_open { self.noop() } else { Polled::Refused(Refusal::BadRequest) };
+        }
+        self.polling.open.set(Some(Poll { id, lapses: None }));
+        let answering = Answering { session: self, id };
+        let outbox = self.outbox();
+        let answer = async {
+            loop {
+                let frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX));
+                if let Some(last) = frames.last() {
+                    if self.state.get() == SessionState::Lingering && frame::payload(last) == CLOSE {
+                        self.finish();
+                    }
+                    return Polled::Payload(Payload::encode(self.generation, self.takes_binary, &frames));
+                }
+                if self.polling.is_upgrading.get() {
+                    return self.noop();
+                }
+                if !outbox.is_open() {
+                    return Polled::Refused(Refusal::UnknownSid);
+                }
+                tokio::select! {
+                    () = outbox.filled() => {}
+                    () = self.kick.notified() => {}
+                }
+            }
+        };
+        let answer = match hop {
+            None => answer.await,
+            Some(hop) => timeout(hop, answer).await.unwrap_or(Polled::Nothing),
+        };
+        answering.finish(&answer);
+        answer
+    }
+
+    fn noop(&self) -> Polled {
+        Polled::Payload(Payload::encode(self.generation, false, &[frame::text(NOOP)]))
+    }
+
+    /// The client that sent the poll is gone.
+    pub(crate) fn cancel_poll(&self, id: u64) {
+        if self.transport.get() == Transport::Polling && self.polling.open.get().is_some_and(|poll| poll.id == id) {
+            self.polling.open.set(None);
+            self.end(End::TransportGone);
+        }
+    }
+
+    /// Takes in what a client has posted, or says that it has to be posted again. A post that comes a second time under
+    /// the same id is taken once.
+    pub(crate) async fn post(&self, id: u64, payload: &Payload) -> Posted {
+        if self.polling.last_post.get() == Some(id) {
+            return Posted::Taken;
+        }
+        if self.state.get() != SessionState::Open {
+            return Posted::Refused(Refusal::UnknownSid);
+        }
+        if self.transport.get() != Transport::Polling {
+            return Posted::Refused(Refusal::BadRequest);
+        }
+        if self.polling.is_posting.replace(true) {
+            self.end(End::Violation(Violation::PostOverlap));
+            return Posted::Refused(Refusal::BadRequest);
+        }
+        let _posting = Posting(&self.polling.is_posting);
+        self.metrics.posts.inc();
+        let packets = match payload.decode(self.generation) {
+            Ok(packets) => packets,
+            Err(violation) => return self.broken(violation),
+        };
+        if timeout(POST_WAIT, self.inbox.is_drained()).await.is_err() {
+            return Posted::Busy;
+        }
+        for packet in packets {
+            if self.state.get() != SessionState::Open {
+                break;
+            }
+            if let Err(violation) = self.receive(packet) {
+                return self.broken(violation);
+            }
+        }
+        self.polling.last_post.set(Some(id));
+        Posted::Taken
+    }
+
+    fn broken(&self, violation: Violation) -> Posted {
+        self.end(End::Violation(violation));
+        Posted::Refused(Refusal::BadRequest)
+    }
+}
+
+impl Answering<'_> {
+    fn finish(self, answer: &Polled) {
+        let polling = &self.session.polling;
+        if polling.open.get().is_some_and(|poll| poll.id == self.id) {
+            polling.open.set(match answer {
+                Polled::Nothing => Some(Poll { id: self.id, lapses: Some(Instant::now() + HOP_GAP_MAX) }),
+                Polled::Payload(_) | Polled::Refused(_) => None,
+            });
+            self.session.wake.notify_one();
+        }
+        if !matches!(answer, Polled::Nothing) {
+            polling.last_poll.set(Some(self.id));
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.session.cancel_poll(self.id);
+    }
+}
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}

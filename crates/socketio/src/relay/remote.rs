@@ -1,0 +1,138 @@
+//! The side where a request has landed: asks the session's home.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use huddle_bus::BusError;
+use prost::Message as _;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
+
+use super::message::{Answer, Call, Post, answer::Kind, call};
+use crate::{
+    engine::{Payload, Polled, Refusal},
+    server::{Reply, Server, WorkerCall},
+    sid::Sid,
+};
+
+/// How long the home may take to answer a call: longer than it keeps one that has nothing to tell.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Before a call is made again that the home had no room for.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long a post may have to wait for those before it to be handled.
+const POST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The home of a session, seen from elsewhere.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    pub(crate) server: Arc<Server>,
+    pub(crate) sid: Sid,
+    /// The token of the request that landed here.
+    pub(crate) token: Option<String>,
+}
+
+/// The home does not answer: the session is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lost;
+
+/// Tells the home when a poll is dropped before it is answered.
+struct Cancel<'a>(Option<(&'a Remote, u64)>);
+
+impl Remote {
+    /// Asks the home once; says [`Kind::Again`] when it has no room for now.
+    pub(crate) async fn ask(&self, kind: call::Kind) -> Result<Kind, Lost> {
+        let call = self.call(kind);
+        let answer = if self.sid.peer == *self.server.peer() {
+            self.ask_worker(call).await?
+        } else {
+            let bytes = Bytes::from(call.encode_to_vec());
+            match self.server.bus().request(&self.sid.peer, bytes, PATIENCE).await {
+                Ok(answer) => Answer::decode(answer).map_err(|_| Lost)?,
+                Err(BusError::Unavailable { .. }) => {
+                    sleep(RETRY_PAUSE).await;
+                    Kind::Again(true).into()
+                }
+                Err(BusError::NoPeer | BusError::NoAnswer | BusError::TooLarge) => return Err(Lost),
+            }
+        };
+        answer.kind.ok_or(Lost)
+    }
+
+    async fn ask_worker(&self, call: Call) -> Result<Answer, Lost> {
+        let mailbox = self.server.mailbox(self.sid.worker).ok_or(Lost)?;
+        let (reply, answer) = oneshot::channel();
+        let asking = async {
+            mailbox.send(WorkerCall { call, reply: Reply::Worker(reply) }).await.map_err(|_| Lost)?;
+            answer.await.map_err(|_| Lost)
+        };
+        timeout(PATIENCE, asking).await.unwrap_or(Err(Lost))
+    }
+
+    /// Tells the home something, best effort, without waiting; also from within a drop.
+    pub(crate) fn tell(&self, kind: call::Kind) {
+        let call = self.call(kind);
+        if self.sid.peer == *self.server.peer() {
+            if let Some(mailbox) = self.server.mailbox(self.sid.worker) {
+                // When it is full, the session's deadlines do the same later.
+                let _ = mailbox.try_send(WorkerCall { call, reply: Reply::Nobody });
+            }
+        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let remote = self.clone();
+            runtime.spawn(async move {
+                let bytes = Bytes::from(call.encode_to_vec());
+                // As above.
+                let _ = remote.server.bus().request(&remote.sid.peer, bytes, PATIENCE).await;
+            });
+        }
+    }
+
+    fn call(&self, kind: call::Kind) -> Call {
+        Call {
+            worker: self.sid.worker,
+            secret: Bytes::copy_from_slice(&self.sid.secret.0),
+            token: self.token.clone(),
+            kind: Some(kind),
+        }
+    }
+
+    /// Polls. Dropping the future ends the session.
+    pub(crate) async fn poll(&self) -> Polled {
+        let id = rand::random();
+        let mut cancel = Cancel(Some((self, id)));
+        let answer = loop {
+            match self.ask(call::Kind::Poll(id)).await {
+                Ok(Kind::Payload(payload)) => break Polled::Payload(payload.into()),
+                Ok(Kind::Again(_)) => {}
+                Ok(Kind::Refused(code)) => break Polled::Refused(Refusal::from_code(code)),
+                Ok(_) | Err(Lost) => break Polled::Refused(Refusal::UnknownSid),
+            }
+        };
+        cancel.0 = None;
+        answer
+    }
+
+    /// Posts.
+    pub(crate) async fn post(&self, payload: Payload) -> Result<(), Refusal> {
+        let post = Post { id: rand::random(), payload: payload.into() };
+        let deadline = Instant::now() + POST_PATIENCE;
+        while Instant::now() < deadline {
+            match self.ask(call::Kind::Post(post.clone())).await {
+                Ok(Kind::Done(_)) => return Ok(()),
+                Ok(Kind::Again(_)) => {}
+                Ok(Kind::Refused(code)) => return Err(Refusal::from_code(code)),
+                Ok(_) | Err(Lost) => return Err(Refusal::UnknownSid),
+            }
+        }
+        Err(Refusal::Unavailable)
+    }
+}
+
+impl Drop for Cancel<'_> {
+    fn drop(&mut self) {
+        if let Some((remote, id)) = self.0.take() {
+            remote.tell(call::Kind::CancelPoll(id));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One worker thread's sessions, and the calls to them from elsewhere.
+
+use std::{
+    cell::Cell,
+    fmt,
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use huddle_websocket::Outbox;
+use tokio::sync::mpsc;
+
+use crate::{
+    Handshake,
+    engine::{Application, Inner, Parts, Refusal, Secret, Session, Sessions},
+    metrics::Transport,
+    relay::{self, Remote},
+    server::{Server, WorkerCall},
+    sid::Sid,
+};
+
+/// The sessions of one worker thread.
+pub struct Worker {
+    pub(crate) server: Arc<Server>,
+    number: u32,
+    application: Rc<dyn Application>,
+    sessions: Rc<Sessions>,
+    is_draining: Cell<bool>,
+}
+
+/// Where a session lives.
+pub(crate) enum Place {
+    Here(Rc<Inner>),
+    Elsewhere(Remote),
+}
+
+/// A handshake that has been understood.
+pub(crate) struct Opening {
+    pub(crate) handshake: Handshake,
+    /// Whether a client of Engine.IO 3 takes binary payloads.
+    pub(crate) takes_binary: bool,
+    pub(crate) transport: Transport,
+    pub(crate) outbox: Rc<Outbox>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("number", &self.number)
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    pub(crate) fn start(
+        server: Arc<Server>,
+        number: u32,
+        application: Rc<dyn Application>,
+        calls: mpsc::Receiver<WorkerCall>,
+    ) -> Rc<Self> {
+        let sessions = Rc::default();
+        let worker = Rc::new(Self { server, number, application, sessions, is_draining: Cell::new(false) });
+        actix_web::rt::spawn(take_calls(Rc::downgrade(&worker), calls));
+        worker
+    }
+
+    /// Takes no new sessions: handshakes are refused with 503. Sessions that are open go on.
+    pub fn drain(&self) {
+        self.is_draining.set(true);
+    }
+
+    /// Open sessions.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether one more session may be opened.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.is_draining.get() && self.sessions.len() < self.server.config().sessions_per_worker_max
+    }
+
+    /// Opens a session.
+    pub(crate) fn open(&self, opening: Opening) -> Rc<Inner> {
+        let Opening { handshake, takes_binary, transport, outbox } = opening;
+        let secret = Secret::random();
+        let sid = Sid { peer: self.server.peer().clone(), worker: self.number, secret }.to_text();
+        let session = Inner::new(Parts {
+            sid,
+            secret,
+            handshake: Rc::new(handshake),
+            takes_binary,
+            transport,
+            outbox,
+            sessions: Rc::downgrade(&self.sessions),
+            config: Arc::clone(self.server.config()),
+            metrics: self.server.metrics().clone(),
+        });
+        self.sessions.insert(secret, Rc::clone(&session));
+        let handler = self.application.open(Session(Rc::clone(&session)));
+        actix_web::rt::spawn(Rc::clone(&session).drive(handler));
+        session
+    }
+
+    /// Where the session of a request lives, if the request may speak for it.
+    pub(crate) fn find(&self, sid: &str, token: Option<String>) -> Result<Place, Refusal> {
+        let sid = Sid::parse(sid).ok_or(Refusal::UnknownSid)?;
+        if sid.peer != *self.server.peer() || sid.worker != self.number {
+            return Ok(Place::Elsewhere(Remote { server: Arc::clone(&self.server), sid, token }));
+        }
+        let session = self.sessions.get(sid.secret).filter(|session| session.is_bound_to(token.as_deref()));
+        session.map(Place::Here).ok_or(Refusal::UnknownSid)
+    }
+}
+
+/// Answers calls from elsewhere. Each is bounded in time and leads to one session, which takes one of a kind at a time.
+async fn take_calls(worker: Weak<Worker>, mut calls: mpsc::Receiver<WorkerCall>) {
+    while let Some(WorkerCall { call, reply }) = calls.recv().await {
+        let Some(worker) = worker.upgrade() else { return };
+        actix_web::rt::spawn(async move {
+            reply.send(relay::answer(&worker.sessions, worker.server.config(), call).await);
+        });
+    }
+}

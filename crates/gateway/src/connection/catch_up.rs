@@ -70,6 +70,11 @@ impl CatchUp {
         self.fence
     }
 
+    /// Whether the subscription has ended meanwhile.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.subscription.is_ended()
+    }
+
     /// Attaches to the live events and checks that the user may have them. Returns the fence. After an error the
     /// subscription has ended.
     pub(crate) async fn open(&mut self) -> Result<Seq, Refusal> {

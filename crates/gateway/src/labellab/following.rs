@@ -155,7 +155,9 @@ impl Follower {
     }
 
     async fn follow(&self, held: Option<CatchUp>, team: TeamId, cursor: Option<Seq>) -> Result<Seq, Refusal> {
-        let (catch_up, fence) = match held {
+        self.following.broken.borrow_mut().remove(&team);
+        // One that broke off while it was held is made anew.
+        let (catch_up, fence) = match held.filter(|held| !held.is_ended()) {
             Some(mut catch_up) => {
                 if let Some(cursor) = cursor {
                     catch_up.set_cursor(cursor).await?;

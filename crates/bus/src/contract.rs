@@ -51,25 +51,25 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// cluster of servers, those that the listener is not connected to learn of it some milliseconds later.)
     ///
     /// A listener that does not read loses the oldest of what waits beyond [`queue::SIGNALS_MAX`](crate::queue::SIGNALS_MAX)
-    /// signals or [`queue::SIGNALS_BYTES_MAX`](crate::queue::SIGNALS_BYTES_MAX) bytes, and delays nobody. After a lost
-    /// connection the feed goes on by itself; what was said meanwhile is lost.
+    /// signals or [`queue::SIGNALS_BYTES_MAX`](crate::queue::SIGNALS_BYTES_MAX) bytes, and delays nobody. When there is no
+    /// connection, now or later, the feed goes on with the next one by itself; what is said meanwhile is lost.
     ///
     /// # Errors
-    /// [`BusError::Unavailable`] after some seconds.
+    /// [`BusError::Unavailable`] when a server does not answer within 2 s.
     ///
     /// # Cancel safety
     /// A dropped call leaves nothing behind.
     async fn signals(&self, team: &TeamId) -> Result<SignalFeed, BusError>;
 
     /// Takes the requests to `peer` until the feed is dropped. In force when it returns, with the same reservation as for
-    /// [`Bus::signals`]. After a lost connection it goes on by itself.
+    /// [`Bus::signals`], and goes on by itself with the next connection.
     ///
     /// At most [`queue::REQUESTS_MAX`](crate::queue::REQUESTS_MAX) requests, and
     /// [`queue::REQUESTS_BYTES_MAX`](crate::queue::REQUESTS_BYTES_MAX) bytes of them, wait in the feed; further ones are
     /// told so. A peer is served once at a time: of two feeds, each request reaches one.
     ///
     /// # Errors
-    /// [`BusError::Unavailable`] after some seconds.
+    /// [`BusError::Unavailable`] when a server does not answer within 2 s.
     ///
     /// # Cancel safety
     /// A dropped call leaves nothing behind.

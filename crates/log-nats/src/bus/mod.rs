@@ -15,24 +15,19 @@ use bytes::Bytes;
 use huddle_bus::{Bus, BusError, Losses, PAYLOAD_BYTES_MAX, PeerId, RequestFeed, SignalFeed, queue};
 use huddle_domain::TeamId;
 use huddle_log::LogError;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep, timeout, timeout_at},
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{inbox::Inbox, losses::Counters, replies::ReplySender};
 use crate::{
     config::Config,
     connect,
-    retry::{self, Cause, REQUEST_TIMEOUT},
+    retry::{Cause, REQUEST_TIMEOUT},
     subject,
 };
 
-/// How long a signal waits for its place in the client's queue.
+/// How long a signal or a subscription waits for its place in the client's queue.
 const SEND_PATIENCE: Duration = Duration::from_secs(2);
-/// How long it is tried to make a subscription known to the server.
-const SUBSCRIBE_PATIENCE: Duration = Duration::from_secs(5);
 /// Smaller payloads are copied: each is a part of what was read from the connection at once, and would keep all of that.
 const COPIED_BELOW_BYTES: usize = 32 * 1024;
 /// Of all subscriptions to a gateway's subject, each request goes to one.
@@ -92,28 +87,22 @@ impl NatsBus {
     }
 
     /// Returns when the server has answered something that was sent after everything that this handle sent before: it knows
-    /// of its subscriptions then, and has told the other servers of its cluster on the way that messages take, too.
+    /// of its subscriptions then, and has told the other servers of its cluster on the way that messages take, too. Returns
+    /// at once without a connection: the client makes all subscriptions when it has one.
     async fn reach_server(&self) -> Result<(), BusError> {
-        let deadline = Instant::now() + SUBSCRIBE_PATIENCE;
-        let mut attempt = 0;
-        while let Err(cause) = self.echo(deadline.min(Instant::now() + REQUEST_TIMEOUT)).await {
-            let pause = retry::pause(attempt);
-            if Instant::now() + pause >= deadline {
-                return Err(BusError::unavailable(cause));
+        let echo = async {
+            if self.check_connected().is_err() {
+                return Ok(());
             }
-            attempt += 1;
-            sleep(pause).await;
+            let expected = self.inbox.expect();
+            self.client.publish(expected.subject(), Bytes::new()).await.map_err(|error| Cause::of(&error))?;
+            expected.message().await.map(drop)
+        };
+        match timeout(REQUEST_TIMEOUT, self.or_lost(echo)).await {
+            Ok(Ok(echoed)) => echoed.map_err(BusError::unavailable),
+            Ok(Err(_lost)) => Ok(()),
+            Err(_) => Err(unavailable("nats does not answer")),
         }
-        Ok(())
-    }
-
-    /// Sends a message to this handle's own inbox.
-    async fn echo(&self, deadline: Instant) -> Result<(), Cause> {
-        let expected = self.inbox.expect();
-        let sent = self.client.publish(expected.subject(), Bytes::new());
-        timeout_at(deadline, sent).await.map_err(|error| Cause::of(&error))?.map_err(|error| Cause::of(&error))?;
-        let message = timeout_at(deadline, self.or_lost(expected.message())).await;
-        message.map_err(|error| Cause::of(&error))??.map(drop)
     }
 
     /// Awaits what only comes over this connection.
@@ -170,7 +159,7 @@ impl Bus for NatsBus {
     }
 
     async fn signals(&self, team: &TeamId) -> Result<SignalFeed, BusError> {
-        let messages = timeout(SUBSCRIBE_PATIENCE, self.client.subscribe(subject::signal(team)))
+        let messages = timeout(SEND_PATIENCE, self.client.subscribe(subject::signal(team)))
             .await
             .map_err(|error| BusError::unavailable(Cause::of(&error)))?
             .map_err(|error| BusError::unavailable(Cause::of(&error)))?;
@@ -184,7 +173,7 @@ impl Bus for NatsBus {
 
     async fn serve(&self, peer: &PeerId) -> Result<RequestFeed, BusError> {
         let subscribed = self.client.queue_subscribe(subject::gateway(peer), QUEUE_GROUP.to_owned());
-        let messages = timeout(SUBSCRIBE_PATIENCE, subscribed)
+        let messages = timeout(SEND_PATIENCE, subscribed)
             .await
             .map_err(|error| BusError::unavailable(Cause::of(&error)))?
             .map_err(|error| BusError::unavailable(Cause::of(&error)))?;

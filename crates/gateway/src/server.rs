@@ -14,7 +14,7 @@ use crate::{
     Config, ConfigError,
     core::Core,
     cors,
-    labellab::LabelLab,
+    labellab::{self, LabelLab},
     memberships::Memberships,
     metrics::GatewayMetrics,
     names::Names,
@@ -221,6 +221,7 @@ impl Server {
                     }
                 })
                 .configure(|routes| rest::configure(routes, body_bytes_max))
+                .configure(labellab::configure_http)
                 .configure(|routes| page::configure(routes, page))
         })
         .workers(worker_count(&config))

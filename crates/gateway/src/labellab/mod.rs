@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod encode;
 mod following;
+mod http;
 mod ids;
 mod payload;
 mod typing;
@@ -15,6 +16,7 @@ pub(crate) use application::LabelLab;
 pub(crate) use config::LabelLabRules;
 pub use config::{LabelLabConfig, SocketIoConfig};
 pub(crate) use encode::receive_message;
+pub(crate) use http::configure as configure_http;
 pub(crate) use typing::Typing;
 pub(crate) use way::Way;
 

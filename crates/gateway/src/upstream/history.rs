@@ -7,11 +7,14 @@ use huddle_proto::{
     Refusal,
     gateway::v1::ErrorCode,
     history::v1::{
-        self as wire, FindSendsRequest, ListEventsRequest, ListMessagesRequest, ListMessagesResponse,
-        history_service_client::HistoryServiceClient,
+        self as wire, FindSendsRequest, ListEventsRequest, ListMentionsRequest, ListMentionsResponse,
+        ListMessagesRequest, ListMessagesResponse, history_service_client::HistoryServiceClient,
     },
 };
-use tonic::transport::Channel;
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 
 use super::{ServiceToken, bearer, bounded, request};
 
@@ -60,10 +63,20 @@ impl History {
         user_token: &str,
         message: ListMessagesRequest,
     ) -> Result<ListMessagesResponse, Refusal> {
-        let token = bearer(user_token)
-            .map_err(|_| Refusal::new(ErrorCode::InvalidToken, "the token holds characters that no token has"))?;
+        let token = user_bearer(user_token)?;
         let mut client = self.client.clone();
         bounded(PAGE_DEADLINE, client.list_messages(request(message, &token, PAGE_DEADLINE))).await
+    }
+
+    /// A page of the messages that mention a user, on behalf of the user whose token it is.
+    pub(crate) async fn list_mentions(
+        &self,
+        user_token: &str,
+        message: ListMentionsRequest,
+    ) -> Result<ListMentionsResponse, Refusal> {
+        let token = user_bearer(user_token)?;
+        let mut client = self.client.clone();
+        bounded(PAGE_DEADLINE, client.list_mentions(request(message, &token, PAGE_DEADLINE))).await
     }
 
     /// The stored events that have one of `keys`.
@@ -81,6 +94,10 @@ impl History {
         let found = bounded(FIND_SENDS_DEADLINE, call).await?;
         found.events.into_iter().map(Event::try_from).collect::<Result<_, _>>().map_err(|error| unreadable(&error))
     }
+}
+
+fn user_bearer(token: &str) -> Result<MetadataValue<Ascii>, Refusal> {
+    bearer(token).map_err(|_| Refusal::new(ErrorCode::InvalidToken, "the token holds characters that no token has"))
 }
 
 fn unreadable(error: &huddle_proto::EventError) -> Refusal {

@@ -42,7 +42,7 @@ pub(crate) async fn answer(sessions: &Sessions, config: &Config, call: Call) -> 
             Err(AttachRefused::Over) => Kind::Refused(Refusal::UnknownSid.code()),
         },
         call::Kind::Messages(fed) => {
-            let messages: Vec<_> = fed.messages.into_iter().map(Into::into).collect();
+            let messages: Vec<_> = fed.batch.into_iter().map(Into::into).collect();
             match session.link(fed.link) {
                 None => Kind::Refused(Refusal::UnknownSid.code()),
                 Some(link) => match session.feed(&link, fed.first, &messages, HOP).await {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use self::content::Content;
 use crate::engine;
 
 /// A request to a session's home.
@@ -71,16 +72,16 @@ pub(crate) struct Messages {
     #[prost(uint64, tag = "2")]
     pub(crate) first: u64,
     #[prost(message, repeated, tag = "3")]
-    pub(crate) messages: Vec<Message>,
+    pub(crate) batch: Vec<Message>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Message {
-    #[prost(oneof = "message::Content", tags = "1, 2")]
-    pub(crate) content: Option<message::Content>,
+    #[prost(oneof = "content::Content", tags = "1, 2")]
+    pub(crate) content: Option<content::Content>,
 }
 
-pub(crate) mod message {
+pub(crate) mod content {
     use bytes::Bytes;
 
     #[derive(Clone, PartialEq, prost::Oneof)]
@@ -179,8 +180,8 @@ impl From<Payload> for engine::Payload {
 impl From<engine::Message> for Message {
     fn from(message: engine::Message) -> Self {
         let content = match message {
-            engine::Message::Text(text) => message::Content::Text(text),
-            engine::Message::Binary(bytes) => message::Content::Binary(bytes),
+            engine::Message::Text(text) => Content::Text(text),
+            engine::Message::Binary(bytes) => Content::Binary(bytes),
         };
         Self { content: Some(content) }
     }
@@ -189,8 +190,8 @@ impl From<engine::Message> for Message {
 impl From<Message> for engine::Message {
     fn from(message: Message) -> Self {
         match message.content {
-            Some(message::Content::Text(text)) => Self::Text(text),
-            Some(message::Content::Binary(bytes)) => Self::Binary(bytes),
+            Some(Content::Text(text)) => Self::Text(text),
+            Some(Content::Binary(bytes)) => Self::Binary(bytes),
             // No packet: the session ends, as after anything that cannot be understood.
             None => Self::Text(Bytes::new()),
         }

@@ -81,7 +81,7 @@ async fn to_home(remote: &Remote, link: u64, messages: &mut AggregatedMessageStr
             }
         }
         while !batch.is_empty() {
-            let call = call::Kind::Messages(Messages { link, first: sent, messages: batch.clone() });
+            let call = call::Kind::Messages(Messages { link, first: sent, batch: batch.clone() });
             match remote.ask(call).await {
                 Ok(Kind::Next(next)) => {
                     let taken = usize::try_from(next.saturating_sub(sent)).unwrap_or(usize::MAX).min(batch.len());

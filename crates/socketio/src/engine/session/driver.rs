@@ -5,7 +5,7 @@ use std::{future::poll_fn, rc::Rc, task::Poll};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{End, Heartbeat, Inner, LINGER, State, inbox::Incoming};
+use super::{End, Heartbeat, Inner, State, inbox::Incoming};
 use crate::engine::{Handler, Violation};
 
 type Handling<'a> = Option<LocalBoxFuture<'a, Result<(), Violation>>>;
@@ -55,7 +55,7 @@ impl Inner {
                     self.wake.notified().await;
                 }
             };
-            if timeout(LINGER, handed_out).await.is_err() {
+            if timeout(self.linger.get(), handed_out).await.is_err() {
                 self.finish();
             }
         }

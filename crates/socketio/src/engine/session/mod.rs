@@ -33,6 +33,8 @@ pub(crate) use self::{
 
 /// How long a session that was closed behind what is queued waits to hand it out.
 const LINGER: Duration = Duration::from_secs(10);
+/// How long a session that its client has closed waits for a poll that the close packet has overtaken.
+const LINGER_CLOSED: Duration = Duration::from_secs(1);
 /// The first byte of a binary message of Engine.IO 3.
 const MESSAGE_V3: u8 = 4;
 
@@ -59,6 +61,8 @@ pub(crate) struct Inner {
     outbox: RefCell<Rc<Outbox>>,
     transport: Cell<Transport>,
     state: Cell<State>,
+    /// How long it lingers, once it does.
+    linger: Cell<Duration>,
     heartbeat: Cell<Heartbeat>,
     inbox: Inbox,
     /// Whether the application is handling something.
@@ -231,6 +235,7 @@ impl Inner {
             outbox: RefCell::new(outbox),
             transport: Cell::new(transport),
             state: Cell::new(State::Open),
+            linger: Cell::new(LINGER),
             heartbeat: Cell::new(heartbeat),
             is_handling: Cell::new(false),
             polling: polling::State::default(),
@@ -260,7 +265,7 @@ impl Inner {
 
     /// Ends the session. The first end counts.
     pub(crate) fn end(&self, end: End) {
-        if self.state.get() == State::Lingering && end != End::Closed {
+        if self.state.get() == State::Lingering && !matches!(end, End::Closed | End::ClientClosed) {
             self.finish();
         }
         if self.state.get() != State::Open {
@@ -278,8 +283,14 @@ impl Inner {
         }
         let transport = self.transport.get();
         self.metrics.sessions.get_or_create(&TransportLabel { transport }).dec();
-        let lingers = end == End::Closed && self.hands_out_later();
+        let lingers = match end {
+            End::Closed => self.hands_out_later(),
+            // The poll that the close packet overtook on its way is still to be ended.
+            End::ClientClosed => transport == Transport::Polling && !self.polling.is_open(),
+            _ => false,
+        };
         self.state.set(if lingers { State::Lingering } else { State::Over });
+        self.linger.set(if end == End::ClientClosed { LINGER_CLOSED } else { LINGER });
         self.say_goodbye(end);
         self.inbox.clear();
         if !lingers && let Some(sessions) = self.sessions.upgrade() {

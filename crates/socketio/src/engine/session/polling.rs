@@ -17,7 +17,8 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 const HOP_GAP_MAX: Duration = Duration::from_secs(3);
 /// How long a post waits for the one before it to be handled, before it has to be tried again.
 const POST_WAIT: Duration = Duration::from_secs(2);
-/// A packet that says nothing, and the last packet of a session: no other begins like it.
+/// A packet that says nothing, and the one that closes a session. Either can be the last one of a session; none is queued
+/// before.
 const NOOP: &[u8] = b"6";
 const CLOSE: &[u8] = b"1";
 
@@ -69,6 +70,11 @@ struct Answering<'a> {
 struct Posting<'a>(&'a Cell<bool>);
 
 impl State {
+    /// Whether a poll has not been answered.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.get().is_some()
+    }
+
     pub(super) fn lapses(&self) -> Option<Instant> {
         self.open.get()?.lapses
     }
@@ -105,7 +111,8 @@ impl Inner {
             loop {
                 let frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX));
                 if let Some(last) = frames.last() {
-                    if self.state.get() == SessionState::Lingering && frame::payload(last) == CLOSE {
+                    let is_last = |packet: &[u8]| frame::payload(last) == packet;
+                    if self.state.get() == SessionState::Lingering && (is_last(CLOSE) || is_last(NOOP)) {
                         self.finish();
                     }
                     return Polled::Payload(Payload::encode(self.generation, self.takes_binary, &frames));

@@ -156,8 +156,8 @@ mod tests {
 
         let revocations = Revocations::default();
         let verifier = Verifier::new(auth.verifier_options()).unwrap().with_revocations(revocations.clone());
-        let verified = verifier.verify_user(&first.token, now).unwrap();
-        assert_eq!(UnixMillis::from(verified.expires_at).0, first.expires_time_ms);
+        let token = verifier.verify_user(&first.token, now).unwrap();
+        assert_eq!(UnixMillis::from(token.expires_at).0, first.expires_time_ms);
         revocations.replace(HashSet::from([first.jti.into()]));
         assert_eq!(verifier.verify_user(&first.token, now), Err(TokenError::Revoked));
         verifier.verify_user(&second.token, now).unwrap();

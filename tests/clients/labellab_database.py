@@ -14,6 +14,7 @@ import datetime
 import json
 import pathlib
 import random
+import re
 
 ROLES = ["labels", "images", "image labelling", "models"]
 BODY_MAX = 200
@@ -111,7 +112,8 @@ def make_rows(random, count, whole_seconds):
         team = random.choice(teams)[0]
         user = random.randint(1, 60)
         body = random.choice(BODIES) if random.random() < 0.3 else " ".join(random.choices(WORDS, k=random.randint(1, 20)))
-        entity = random.choice([(None, None)] * 6 + [("", None), ("issue", random.randint(1, 99)), ("log", random.randint(1, 99))])
+        entity = random.choice([(None, None)] * 6 + [("", None), ("issue", random.randint(1, 99)),
+                                ("log", random.randint(1, 99)), ("an issue", 7), ("größe", 8), ("issue", None), ("", 5), (None, 6)])
         if number % 997 == 5:
             body = ""
         elif number % 1009 == 6:
@@ -130,7 +132,7 @@ def expected(rows):
     admin_teams = {row[0]: row[3] for row in rows["team"] if row[2] == "admin"}
     project_admins = {(admin_teams[team], user) for _, user, team in rows["projectmember"] if team in admin_teams}
     left_out = {"body_empty": [], "message_team": [], "message_sender": [], "member_repeated": []}
-    entities, seen, teams = [], set(), {}
+    entities, foreign, seen, teams = {}, [], set(), {}
     for id, name, _, project in rows["team"]:
         owner = project_owner[project]
         teams[id] = {"id": id, "name": cleaned(name, id), "owner": owner, "messages": [], "members": {}, "project": project}
@@ -153,12 +155,16 @@ def expected(rows):
             left_out["body_empty"].append(id)
         else:
             teams[team]["messages"].append([id, user, millis(stamp), body])
-            if entity_type or entity_id is not None:
-                entities.append(id)
+            if entity_type and entity_id is not None:
+                if re.fullmatch("[A-Za-z0-9_-]{1,64}", entity_type):
+                    entities[id] = [entity_type, str(entity_id)]
+                else:
+                    foreign.append(id)
     return {
         "teams": list(teams.values()),
         "left_out": left_out,
         "entities": entities,
+        "foreign_entities": foreign,
         "owners_added": [id for id, team in teams.items() if (team["owner"], id) not in seen],
         "highest": max(row[0] for row in rows["message"]),
         "made": max(millis(row[-1]) for row in rows["message"]),

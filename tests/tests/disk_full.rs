@@ -201,8 +201,8 @@ fn send(access: &Access, messages: usize) -> Result<(Sender, JoinHandle<Result<V
             let mut under_way = FuturesOrdered::new();
             for number in 0..messages {
                 let id = numbered(number);
-                let message =
-                    OutgoingMessage { team: TeamId::parse(TEAM)?, client_id: ClientId::parse(&id)?, body: large(&id) };
+                let message = OutgoingMessage::new(TeamId::parse(TEAM)?, large(&id));
+                let message = OutgoingMessage { client_id: ClientId::parse(&id)?, ..message };
                 under_way.push_back(sender.start_send(message, Receipt::Accepted).await?.receipt());
             }
             let mut seqs = Vec::with_capacity(messages);

@@ -275,7 +275,8 @@ async fn send_on_socket(
     while seqs.len() < count {
         while number < count && under_way.len() < in_flight_max {
             let client_id = ClientId::parse(&client_id(number))?;
-            let message = OutgoingMessage { team: TeamId::parse(&team)?, client_id, body: body(&user, number) };
+            let message =
+                OutgoingMessage { client_id, ..OutgoingMessage::new(TeamId::parse(&team)?, body(&user, number)) };
             under_way.push_back(sender.start_send(message, Receipt::Accepted).await?.receipt());
             number += 1;
         }

@@ -9,8 +9,12 @@ use std::{
 };
 
 use huddle_domain::{ClientId, Seq, TeamId};
-use huddle_proto::gateway::v1::{
-    ClientFrame, Hello, Ping, Send, Subscribe, Unsubscribe, client_frame::Request, server_frame::Content,
+use huddle_proto::{
+    entity_to_wire,
+    gateway::v1::{
+        ClientFrame, Hello, Ping, Send, Subscribe, Unsubscribe, client_frame::Request, server_frame::Content,
+    },
+    mentions_to_wire,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -18,7 +22,8 @@ use tokio::{
 };
 
 use crate::{
-    Accepted, ClientOptions, ConnectError, Disconnect, IncomingFrames, RequestError, Subscribed, Token, Welcome,
+    Accepted, ClientOptions, ConnectError, Disconnect, IncomingFrames, OutgoingMessage, RequestError, Subscribed,
+    Token, Welcome,
     connection::{Command, Connection},
     handshake::{self, Opened},
     pending::{PendingReply, PendingRequests},
@@ -103,6 +108,19 @@ impl Client {
     ) -> Result<PendingSend, RequestError> {
         let send =
             Send { team: team.to_string(), client_id: client_id.to_string(), body: body.into(), ..Send::default() };
+        Ok(PendingSend(self.start(Request::Send(send)).await?))
+    }
+
+    /// As [`start_send`](Self::start_send), for a message that may have tags.
+    pub async fn start_message(&self, message: &OutgoingMessage) -> Result<PendingSend, RequestError> {
+        let OutgoingMessage { team, client_id, body, tags } = message;
+        let send = Send {
+            team: team.to_string(),
+            client_id: client_id.to_string(),
+            body: body.clone(),
+            mentions: mentions_to_wire(tags),
+            entity: entity_to_wire(tags),
+        };
         Ok(PendingSend(self.start(Request::Send(send)).await?))
     }
 

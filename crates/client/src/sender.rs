@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use huddle_domain::{ClientId, Seq, TeamId};
+use huddle_domain::{ClientId, Seq, Tags, TeamId};
 use huddle_proto::Refusal;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -41,6 +41,8 @@ pub struct OutgoingMessage {
     pub client_id: ClientId,
     /// The text.
     pub body: String,
+    /// Whom it mentions, and what it is about. Part of the message: a retry has the same.
+    pub tags: Tags,
 }
 
 impl OutgoingMessage {
@@ -49,7 +51,13 @@ impl OutgoingMessage {
         let client_id = ClientId::parse(&Uuid::now_v7().simple().to_string());
         // 32 hexadecimal digits are an id.
         let client_id = client_id.unwrap_or_else(|error| unreachable!("{error}"));
-        Self { team, client_id, body: body.into() }
+        Self { team, client_id, body: body.into(), tags: Tags::default() }
+    }
+
+    /// The same message with these tags.
+    #[must_use]
+    pub fn with_tags(self, tags: Tags) -> Self {
+        Self { tags, ..self }
     }
 }
 
@@ -280,8 +288,7 @@ impl Worker {
                 self.unfinished.remove(&number);
                 continue;
             }
-            let OutgoingMessage { team, client_id, body } = &job.message;
-            match round.client.start_send(team, client_id, body.as_str()).await {
+            match round.client.start_message(&job.message).await {
                 Ok(pending) => round.replies.push(Box::pin(async move { (number, pending.accepted().await) })),
                 Err(error) => self.settle(round, number, Err(error)),
             }
@@ -345,6 +352,7 @@ async fn until(instant: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
+    use huddle_domain::{Entity, EntityId, EntityKind, UserId};
     use huddle_proto::gateway::v1::{self as proto, ErrorCode, client_frame::Request, server_frame::Content};
 
     use super::*;
@@ -355,6 +363,7 @@ mod tests {
             team: TeamId::parse("demo").unwrap(),
             client_id: ClientId::parse(client_id).unwrap(),
             body: format!("body of {client_id}"),
+            tags: Tags::default(),
         }
     }
 
@@ -373,6 +382,27 @@ mod tests {
         let accepted = proto::Accepted { team: send.team, seq, client_id: send.client_id, duplicate: false };
         peer.reply(id, Content::Accepted(accepted)).await;
         client_id
+    }
+
+    #[tokio::test]
+    async fn a_message_takes_its_tags_along_on_each_retry() {
+        let gateway = TestGateway::start().await;
+        let sender = sender(&gateway, 1);
+        let entity = Entity { kind: EntityKind::parse("issue").unwrap(), id: EntityId::parse("7").unwrap() };
+        let tags = Tags::new(["bob", "carol"].map(|id| UserId::parse(id).unwrap()), Some(entity)).unwrap();
+        let pending = sender.start_send(message("a").with_tags(tags), Receipt::Accepted).await.unwrap();
+        let mut first = gateway.welcome().await;
+        let (_, sent) = send_request(&mut first).await;
+        assert_eq!(sent.mentions, ["bob", "carol"]);
+        let entity = sent.entity.clone().unwrap();
+        assert_eq!((entity.kind.as_str(), entity.id.as_str()), ("issue", "7"));
+        drop(first);
+        let mut second = gateway.welcome().await;
+        let (id, again) = send_request(&mut second).await;
+        assert_eq!(again, sent);
+        let accepted = proto::Accepted { team: again.team, seq: 7, client_id: again.client_id, duplicate: false };
+        second.reply(id, Content::Accepted(accepted)).await;
+        assert_eq!(within(pending.receipt()).await.unwrap().seq, Seq::new(7));
     }
 
     #[tokio::test]

@@ -37,16 +37,14 @@ const PROJECTS: &str = "SELECT CAST(id AS SIGNED), CAST(COALESCE(admin_id, 0) AS
 const NEXT_PAGE: &str = "
     SELECT CAST(id AS SIGNED), COALESCE(body, ''), CAST(COALESCE(team_id, 0) AS SIGNED),
         CAST(COALESCE(user_id, 0) AS SIGNED),
-        CAST(COALESCE(entity_type, '') <> '' OR entity_id IS NOT NULL AS SIGNED),
-        DATE_FORMAT(`timestamp`, '%Y-%m-%d %H:%i:%s.%f')
+        entity_type, CAST(entity_id AS SIGNED), DATE_FORMAT(`timestamp`, '%Y-%m-%d %H:%i:%s.%f')
     FROM message WHERE id > ? ORDER BY id LIMIT ?";
 
 /// Is completed by a list of ids.
 const MESSAGES: &str = "
     SELECT CAST(id AS SIGNED), COALESCE(body, ''), CAST(COALESCE(team_id, 0) AS SIGNED),
         CAST(COALESCE(user_id, 0) AS SIGNED),
-        CAST(COALESCE(entity_type, '') <> '' OR entity_id IS NOT NULL AS SIGNED),
-        DATE_FORMAT(`timestamp`, '%Y-%m-%d %H:%i:%s.%f')
+        entity_type, CAST(entity_id AS SIGNED), DATE_FORMAT(`timestamp`, '%Y-%m-%d %H:%i:%s.%f')
     FROM message WHERE id IN";
 
 /// Tables in MySQL, read within one snapshot.
@@ -152,13 +150,14 @@ fn text(row: &MySqlRow, column: usize) -> Result<String, sqlx::Error> {
 }
 
 fn message(row: &MySqlRow) -> Result<MessageRow, sqlx::Error> {
-    let time: Option<String> = row.try_get_unchecked(5)?;
+    let time: Option<String> = row.try_get_unchecked(6)?;
     Ok(MessageRow {
         key: Key { id: row.try_get(0)?, offset: 0 },
         body: text(row, 1)?,
         team: row.try_get(2)?,
         user: row.try_get(3)?,
-        has_entity: row.try_get::<i64, _>(4)? != 0,
+        entity_type: row.try_get_unchecked(4)?,
+        entity_id: row.try_get(5)?,
         time: time.and_then(|text| time::parse(&text)),
     })
 }

@@ -34,12 +34,12 @@ const PROJECTS: &str = "SELECT id::bigint, coalesce(admin_id::bigint, 0) FROM pr
 
 const NEXT_PAGE: &str = r#"
     SELECT id::bigint, coalesce(body::text, ''), coalesce(team_id::bigint, 0), coalesce(user_id::bigint, 0),
-        coalesce(entity_type, '') <> '' OR entity_id IS NOT NULL, to_char("timestamp", 'YYYY-MM-DD HH24:MI:SS.US')
+        entity_type::text, entity_id::bigint, to_char("timestamp", 'YYYY-MM-DD HH24:MI:SS.US')
     FROM message WHERE id > $1 ORDER BY id LIMIT $2"#;
 
 const MESSAGES: &str = r#"
     SELECT id::bigint, coalesce(body::text, ''), coalesce(team_id::bigint, 0), coalesce(user_id::bigint, 0),
-        coalesce(entity_type, '') <> '' OR entity_id IS NOT NULL, to_char("timestamp", 'YYYY-MM-DD HH24:MI:SS.US')
+        entity_type::text, entity_id::bigint, to_char("timestamp", 'YYYY-MM-DD HH24:MI:SS.US')
     FROM message WHERE id = ANY ($1) ORDER BY id"#;
 
 /// Tables in Postgres, read within one snapshot.
@@ -130,13 +130,14 @@ impl Tables for PostgresTables {
 }
 
 fn message(row: &PgRow) -> Result<MessageRow, sqlx::Error> {
-    let time: Option<String> = row.try_get(5)?;
+    let time: Option<String> = row.try_get(6)?;
     Ok(MessageRow {
         key: Key { id: row.try_get(0)?, offset: 0 },
         body: row.try_get(1)?,
         team: row.try_get(2)?,
         user: row.try_get(3)?,
-        has_entity: row.try_get(4)?,
+        entity_type: row.try_get(4)?,
+        entity_id: row.try_get(5)?,
         time: time.and_then(|text| time::parse(&text)),
     })
 }

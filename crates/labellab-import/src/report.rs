@@ -64,7 +64,7 @@ pub enum Reason {
     BodyTooLong,
     /// The message's body holds a NUL.
     BodyNul,
-    /// The message points to an issue or a log entry, which Huddle's messages cannot; the message itself comes.
+    /// The type of what the message points to is none that Huddle takes; the message comes without it.
     Entity,
     /// The team's id is 0 or below.
     TeamId,
@@ -144,7 +144,7 @@ impl fmt::Display for Reason {
             Self::BodyEmpty => "the body is empty",
             Self::BodyTooLong => "the body is longer than 4,000 characters",
             Self::BodyNul => "the body holds a NUL character",
-            Self::Entity => "the reference to an issue or a log entry is not carried over, the message is",
+            Self::Entity => "the type of what it points to is none that Huddle takes; the message comes without it",
             Self::TeamName | Self::UserName => "the name is cleaned, or replaced by the id",
             Self::TeamOwnerAdded => "the project's owner becomes a member",
             Self::TeamOwnerless => "no owner is known; the services own the team",
@@ -218,8 +218,8 @@ mod tests {
             report.to_string(),
             "here: 2 messages and 3 members in 1 teams\n\
              not imported: 2 of message: the body is empty (id 7, 9)\n\
-             imported with a change: 1 of message: the reference to an issue or a log entry is not carried over, the \
-             message is (id 4)\n"
+             imported with a change: 1 of message: the type of what it points to is none that Huddle takes; the message \
+             comes without it (id 4)\n"
         );
     }
 

@@ -106,8 +106,8 @@ impl Messages {
         match message::event(row, &team.id) {
             Ok(_) => {
                 self.found.push((*at, row.key));
-                if row.has_entity {
-                    report.note(Reason::Entity, row.key.id);
+                if let Err(reason) = message::entity(row) {
+                    report.note(reason, row.key.id);
                 }
             }
             Err(reason) => report.note(reason, row.key.id),

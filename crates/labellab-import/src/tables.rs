@@ -41,8 +41,10 @@ pub(crate) struct MessageRow {
     pub(crate) body: String,
     pub(crate) team: i64,
     pub(crate) user: i64,
-    /// Whether it points to an issue or a log entry (`entity_type`, `entity_id`).
-    pub(crate) has_entity: bool,
+    /// What the thing is that it points to: `issue`, `log`, or nothing.
+    pub(crate) entity_type: Option<String>,
+    /// Which one.
+    pub(crate) entity_id: Option<i64>,
     /// `None` when it cannot be read.
     pub(crate) time: Option<UnixMillis>,
 }

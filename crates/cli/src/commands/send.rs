@@ -5,7 +5,7 @@ use std::{convert::Infallible, io::Read as _, time::Duration};
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use huddle_client::{OutgoingMessage, Receipt, SendError, Sender, SenderOptions};
-use huddle_domain::{ClientId, TeamId, limits::BODY_CHARACTERS_MAX};
+use huddle_domain::{ClientId, Tags, TeamId, UserId, limits::BODY_CHARACTERS_MAX};
 use huddle_service::config::duration;
 use serde_json::json;
 use tokio::{sync::watch, time::timeout};
@@ -24,6 +24,7 @@ Retries by itself, under one client_id, so the message appears once however ofte
 Examples:
   huddle send --team demo --token \"$TOKEN\" \"hello, world\"
   date | huddle send --team demo --token-file alice.token -
+  huddle send --team demo --mention bob --mention carol \"@bob @carol it is done\"
   huddle send --team demo --client-id report-2026-02-01 --wait stored \"the report is out\"   # run it twice: one message")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -34,6 +35,9 @@ pub(crate) struct Args {
     /// Names the message for good: the same id again is the same message. Default: a new one.
     #[arg(long, value_name = "ID")]
     client_id: Option<ClientId>,
+    /// A user whom the message mentions; may be repeated.
+    #[arg(long = "mention", value_name = "USER")]
+    mentions: Vec<UserId>,
     /// What to wait for: `accepted` (in the log for good) or `stored` (also committed to the store).
     #[arg(long, value_name = "RECEIPT", default_value = "accepted")]
     wait: Wait,
@@ -56,7 +60,8 @@ enum Wait {
 pub(crate) async fn run(args: Args, config: &ConfigArgs) -> Result<(), Failure> {
     config.init_quiet_telemetry()?;
     let body = if args.text == "-" { standard_input()? } else { args.text };
-    let mut message = OutgoingMessage::new(args.team, body);
+    let tags = Tags::new(args.mentions, None).map_err(Failure::usage)?;
+    let mut message = OutgoingMessage::new(args.team, body).with_tags(tags);
     if let Some(client_id) = args.client_id {
         message.client_id = client_id;
     }

@@ -2,15 +2,16 @@
 
 use huddle_domain::Role;
 use huddle_proto::{
-    directory::v1::{AddMemberRequest, ListMembersRequest, ListUserTeamsRequest},
+    directory::v1::{AddMemberRequest, GetUserNamesRequest, ListMembersRequest, ListUserTeamsRequest},
     event::v1 as event,
+    gateway::v1::ErrorCode,
 };
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::v1;
 
 use crate::{
     backend::eventually,
-    support::{Caller, Directory},
+    support::{Caller, Directory, code},
 };
 
 #[tokio::test]
@@ -64,6 +65,51 @@ async fn members_and_teams_are_listed_in_pages_without_gap_or_repeat() {
     let page = directory.client().list_user_teams(Caller::Service.request(message)).await.unwrap().into_inner();
     let roles: Vec<_> = page.teams.iter().map(huddle_proto::directory::v1::UserTeam::role).collect();
     assert_eq!(roles, [member, admin]);
+}
+
+#[tokio::test]
+async fn names_of_a_thousand_users_are_read_at_once_with_the_service_token_only() {
+    let directory = Directory::start().await;
+    let _storing = directory.backend.keep_storing();
+    directory.found("team").await;
+    let longest = "\u{1f44b}".repeat(200);
+    for (user, name) in [("zoe", "Zoë"), ("long", longest.as_str())] {
+        let message = AddMemberRequest {
+            team: "team".to_owned(),
+            user: user.to_owned(),
+            name: name.to_owned(),
+            ..AddMemberRequest::default()
+        };
+        directory.client().add_member(Caller::Service.request(message)).await.unwrap();
+    }
+    let names = async |caller: Caller, users: Vec<String>| {
+        let answer = directory.client().get_user_names(caller.request(GetUserNamesRequest { users })).await;
+        let names = answer.map_err(|status| code(&status))?.into_inner().names;
+        let mut names: Vec<_> = names.into_iter().map(|named| (named.user, named.name)).collect();
+        names.sort();
+        Ok(names)
+    };
+    let asked = |count: usize| -> Vec<String> {
+        let known = ["zoe", "mia", "long"].map(str::to_owned);
+        known.into_iter().chain((0..).map(|number| format!("u{number}"))).take(count).collect()
+    };
+    let expected = vec![("long".to_owned(), longest), ("zoe".to_owned(), "Zoë".to_owned())];
+    for count in [3, 1_000] {
+        assert_eq!(names(Caller::Service, asked(count)).await, Ok(expected.clone()));
+    }
+    assert_eq!(names(Caller::Service, vec!["mia".to_owned()]).await, Ok(Vec::new()));
+    for (caller, users, refusal) in [
+        (Caller::Service, asked(0), ErrorCode::InvalidArgument),
+        (Caller::Service, asked(1_001), ErrorCode::InvalidArgument),
+        (Caller::Service, vec!["zoe".to_owned(), "a.b".to_owned()], ErrorCode::InvalidId),
+        (Caller::User("olga"), asked(1), ErrorCode::Forbidden),
+        (Caller::User("zoe"), asked(1), ErrorCode::Forbidden),
+        (Caller::Expired("olga"), asked(1), ErrorCode::TokenExpired),
+        (Caller::Revoked, asked(1), ErrorCode::TokenRevoked),
+        (Caller::Nobody, asked(1), ErrorCode::InvalidToken),
+    ] {
+        assert_eq!(names(caller, users).await, Err(refusal), "{caller:?}");
+    }
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn what_is_not_stored_yet_mentions_nobody() {
     drop(connection);
     assert_eq!(listed().await, [2]);
     // A batch of messages alone, which the log appended all.
-    apply(&mut *pool.acquire().await.unwrap(), P0, Seq::new(2), &batch(&events[2..])).await.unwrap();
+    apply(&mut pool.acquire().await.unwrap(), P0, Seq::new(2), &batch(&events[2..])).await.unwrap();
     assert_eq!(listed().await, [3, 2]);
 }
 

@@ -4,6 +4,7 @@
 mod backend;
 mod cable;
 mod deadlines;
+mod mentions;
 mod pages;
 mod streams;
 mod support;

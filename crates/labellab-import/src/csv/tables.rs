@@ -171,8 +171,11 @@ impl MessageColumns {
             body: sheet.text(body)?.to_owned(),
             team: sheet.number(team)?,
             user: sheet.number(user)?,
-            has_entity: sheet.nullable(entity_type)?.is_some_and(|text| !text.is_empty())
-                || sheet.nullable(entity_id)?.is_some(),
+            entity_type: sheet.nullable(entity_type)?.map(str::to_owned),
+            entity_id: match sheet.nullable(entity_id)? {
+                Some(text) if !text.trim().is_empty() => sheet.nullable_number(entity_id)?,
+                _ => None,
+            },
             time: sheet.time(timestamp)?,
         })
     }

@@ -24,7 +24,9 @@ pub(crate) struct Made {
 struct Expected {
     teams: Vec<Team>,
     left_out: BTreeMap<String, Vec<i64>>,
-    entities: Vec<i64>,
+    /// What messages are about: kind and id by message.
+    entities: BTreeMap<u64, (String, String)>,
+    foreign_entities: Vec<i64>,
     owners_added: Vec<i64>,
     highest: u64,
     made: i64,
@@ -66,7 +68,7 @@ impl Made {
 
     /// Compares event by event.
     pub(crate) fn assert_is(&self, reading: &Reading) {
-        let Expected { teams, left_out, entities, owners_added, highest, made } = &self.expected;
+        let Expected { teams, left_out, entities, foreign_entities, owners_added, highest, made } = &self.expected;
         let mut events = reading.events.iter();
         let mut position = *highest;
         for team in teams {
@@ -81,8 +83,10 @@ impl Made {
             };
             for (id, user, millis, body) in &team.messages {
                 let event = next(*id, *millis, &user.to_string(), format!("labellab-message-{id}"));
-                let EventKind::Posted { body: stored, .. } = &event.kind else { panic!("no message at {id}") };
+                let EventKind::Posted { body: stored, tags } = &event.kind else { panic!("no message at {id}") };
                 assert_eq!(stored.as_str(), body);
+                let about = tags.entity().map(|entity| (entity.kind.to_string(), entity.id.to_string()));
+                assert_eq!((about.as_ref(), tags.mentions()), (entities.get(id), &[][..]), "message {id}");
             }
             position += 1;
             let event = next(position, *made, UserId::SERVICE, format!("labellab-team-{}", team.id));
@@ -107,7 +111,8 @@ impl Made {
         assert_eq!(ids(Reason::MessageTeam), left_out["message_team"]);
         assert_eq!(ids(Reason::MessageSender), left_out["message_sender"]);
         assert_eq!(ids(Reason::MemberRepeated), left_out["member_repeated"]);
-        assert_eq!(ids(Reason::Entity), entities);
+        assert_eq!(ids(Reason::Entity), foreign_entities);
+        assert!(!entities.is_empty() && !foreign_entities.is_empty());
         assert_eq!(ids(Reason::TeamOwnerAdded), owners_added);
         let total: usize = left_out.values().map(Vec::len).sum();
         assert_eq!(reading.report.left_out(), total as u64);

@@ -58,6 +58,31 @@ async fn a_line_of_an_export_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_line_of_a_message_with_tags_stays_as_it_is_and_the_digest_covers_it() {
+    let content = whole(&[events("alpha", 1..=11)]).await;
+    let golden = concat!(
+        r#"{"team":"alpha","seq":"11","prev_seq":"10","time_ms":"1700000000011","sender":"ann","client_id":"c-11","#,
+        r#""posted":{"body":"message 11\n\t\u0001"#,
+        "\u{2028}漢🎉",
+        r#" \"\\","mentions":["cat","ann"],"entity":{"kind":"issue","id":"10"}}}"#
+    );
+    assert_eq!(content.lines().nth(12), Some(golden));
+    for (what, other) in [
+        (r#""mentions":["cat","ann"],"#, ""),
+        (r#""mentions":["cat","ann"],"#, r#""mentions":["ann","cat"],"#),
+        (r#","entity":{"kind":"issue","id":"10"}"#, ""),
+        (r#""id":"10""#, r#""id":"11""#),
+    ] {
+        let changed = content.replace(golden, &golden.replace(what, other));
+        let error = read(changed.as_bytes()).await.unwrap_err();
+        assert!(matches!(error, FileError::Digest { .. }), "{what}: {error:?}");
+    }
+    let crowd = format!("\"mentions\":{:?}", (0..51).map(|number| number.to_string()).collect::<Vec<_>>());
+    let changed = content.replace(golden, &golden.replace(r#""mentions":["cat","ann"]"#, &crowd));
+    assert!(matches!(read(changed.as_bytes()).await, Err(FileError::Event { line: 13, .. })));
+}
+
+#[tokio::test]
 async fn a_file_that_was_cut_off_is_never_taken_for_whole() {
     let content = whole(&three_teams()).await;
     assert_eq!(read(content.as_bytes()).await.unwrap().len(), 6);

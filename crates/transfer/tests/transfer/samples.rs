@@ -3,7 +3,9 @@
 use std::{collections::VecDeque, io};
 
 use async_trait::async_trait;
-use huddle_domain::{Body, ClientId, Event, EventKind, Name, Role, Seq, TeamId, UnixMillis, UserId};
+use huddle_domain::{
+    Body, ClientId, Entity, EntityId, EntityKind, Event, EventKind, Name, Role, Seq, Tags, TeamId, UnixMillis, UserId,
+};
 use huddle_transfer::{Digest, Item, Source, SourceError, TeamPlan, TeamSummary};
 
 pub(crate) fn team_id(id: &str) -> TeamId {
@@ -18,6 +20,13 @@ fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
+/// Mentions, a thing, both or none.
+fn tags(index: usize) -> Tags {
+    let mentions = if index.is_multiple_of(2) { vec![user("cat"), user("ann")] } else { Vec::new() };
+    let thing = Entity { kind: EntityKind::parse("issue").unwrap(), id: EntityId::parse(&index.to_string()).unwrap() };
+    Tags::new(mentions, [1, 2].contains(&(index % 4)).then_some(thing)).unwrap()
+}
+
 /// An event of `team` at `seq`, the `index`-th of the team; what it is follows from both.
 fn event(team: &str, index: usize, seq: u64, prev_seq: u64) -> Event {
     let kind = match index {
@@ -28,7 +37,10 @@ fn event(team: &str, index: usize, seq: u64, prev_seq: u64) -> Event {
         4 => EventKind::MemberRemoved { user: user("cat") },
         5 => EventKind::TeamRenamed { name: name("Renamed ☃") },
         6 => EventKind::TeamArchived,
-        _ => EventKind::posted(Body::parse(&format!("message {seq}\n\t\u{1}\u{2028}漢🎉 \"\\")).unwrap()),
+        _ => {
+            let body = Body::parse(&format!("message {seq}\n\t\u{1}\u{2028}漢🎉 \"\\")).unwrap();
+            EventKind::Posted { body, tags: tags(index) }
+        }
     };
     Event {
         team: team_id(team),

@@ -96,14 +96,14 @@ impl Outbox {
         self.close(last);
     }
 
-    /// Takes frames out, oldest first: as many as fit into `bytes_max`, and one at least if there is any. For an outbox
-    /// that no body drains.
-    pub fn take(&self, bytes_max: usize) -> Vec<Bytes> {
+    /// Takes frames out, oldest first: at most `frames_max`, as many as fit into `bytes_max`, and one at least if there is
+    /// any. For an outbox that no body drains.
+    pub fn take(&self, bytes_max: usize, frames_max: usize) -> Vec<Bytes> {
         let mut queue = self.queue.borrow_mut();
         let mut taken = Vec::new();
         let mut room = bytes_max;
         while let Some(frame) = queue.frames.front() {
-            if frame.len() > room && !taken.is_empty() {
+            if (frame.len() > room || taken.len() >= frames_max) && !taken.is_empty() {
                 break;
             }
             room = room.saturating_sub(frame.len());
@@ -240,13 +240,15 @@ mod tests {
     #[test]
     fn a_taker_gets_frames_in_order_and_never_none_while_there_is_one() {
         let outbox = Outbox::new(1_000, 10);
-        for length in [30, 30, 500] {
+        for length in [30, 30, 500, 10, 20, 30] {
             outbox.push(Bytes::from(vec![0; length])).unwrap();
         }
-        let lengths = |bytes_max| outbox.take(bytes_max).iter().map(Bytes::len).collect::<Vec<_>>();
-        assert_eq!(lengths(100), [30, 30]);
-        assert_eq!(lengths(100), [500], "larger than asked for, and alone");
-        assert!(lengths(100).is_empty());
+        let lengths = |frames_max| outbox.take(100, frames_max).iter().map(Bytes::len).collect::<Vec<_>>();
+        assert_eq!(lengths(10), [30, 30]);
+        assert_eq!(lengths(10), [500], "larger than asked for, and alone");
+        assert_eq!(lengths(2), [10, 20]);
+        assert_eq!(lengths(2), [30]);
+        assert!(lengths(2).is_empty());
     }
 
     #[test]

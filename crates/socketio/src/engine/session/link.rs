@@ -210,7 +210,7 @@ impl Inner {
         self.metrics.sessions.get_or_create(&TransportLabel { transport: Transport::Polling }).dec();
         self.metrics.sessions.get_or_create(&TransportLabel { transport: Transport::WebSocket }).inc();
         self.metrics.upgrades.inc();
-        let mut waiting = polled.take(usize::MAX).into_iter();
+        let mut waiting = polled.take(usize::MAX, usize::MAX).into_iter();
         if waiting.any(|frame| link.outbox.push(frame) == Err(Full)) {
             self.end(End::Abandoned);
         }
@@ -294,7 +294,8 @@ impl Inner {
             // Either way the outbox is looked at.
             let _ = timeout(hop, link.outbox.filled()).await;
         }
-        let frames = if has_room || !link.outbox.is_open() { link.outbox.take(TAKEN_BYTES_MAX) } else { Vec::new() };
+        let frames =
+            if has_room || !link.outbox.is_open() { link.outbox.take(TAKEN_BYTES_MAX, usize::MAX) } else { Vec::new() };
         link.frames.set(link.frames.get() + frames.len() as u64);
         let is_closed =
             frames.last().is_some_and(|frame| frame.first().is_some_and(|byte| byte & OPCODE == OPCODE_CLOSE));

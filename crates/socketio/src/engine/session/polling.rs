@@ -13,6 +13,8 @@ use crate::{
 
 /// Bytes of frames that answer one poll, at most: encoded for text they still fit into one answer between gateways.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
+/// Packets that answer one poll, at most: the limit of python-engineio, which ends its session at one more.
+const ANSWER_PACKETS_MAX: usize = 16;
 /// After a hop without an answer, how long the next one may take to come.
 const HOP_GAP_MAX: Duration = Duration::from_secs(3);
 /// How long a post waits for the one before it to be handled, before it has to be tried again.
@@ -109,7 +111,7 @@ impl Inner {
         let outbox = self.outbox();
         let answer = async {
             loop {
-                let frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX));
+                let frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX), ANSWER_PACKETS_MAX);
                 if let Some(last) = frames.last() {
                     let is_last = |packet: &[u8]| frame::payload(last) == packet;
                     if self.state.get() == SessionState::Lingering && (is_last(CLOSE) || is_last(NOOP)) {

@@ -134,11 +134,12 @@ pub(crate) async fn connect(
     note: impl Fn(&Event) + Clone + Send + Sync + 'static,
 ) -> Result<Client, LogError> {
     let servers = config.servers.iter().map(|server| parse_server(server)).collect::<Result<Vec<_>, _>>()?;
+    let credentials = servers.iter().find_map(credentials);
     // One attempt goes through all servers.
     let attempt = (CONNECT_TIMEOUT + CONNECT_PAUSE_ALLOWANCE) * u32::try_from(servers.len()).unwrap_or(u32::MAX);
     let limits = Limits { attempt, ..Limits::default() };
     until_answered_for("connecting to nats", limits, || {
-        let (servers, options) = (servers.clone(), options(name, note.clone()));
+        let (servers, options) = (servers.clone(), options(name, credentials.clone(), note.clone()));
         async move { options.connect(servers).await.map_err(|error| refusal(&error)) }
     })
     .await
@@ -147,7 +148,7 @@ pub(crate) async fn connect(
 /// What the very server at `server` says of itself.
 pub(crate) async fn connect_to_one(server: &str) -> Result<ServerInfo, Cause> {
     let address = parse_server(server).map_err(|error| Cause::of(&error))?;
-    let options = ConnectOptions::new()
+    let options = authenticated(credentials(&address))
         .name("huddle")
         .connection_timeout(CONNECT_TIMEOUT)
         .max_reconnects(1)
@@ -159,8 +160,12 @@ pub(crate) async fn connect_to_one(server: &str) -> Result<ServerInfo, Cause> {
     Ok(client.server_info())
 }
 
-fn options(name: &str, note: impl Fn(&Event) + Send + Sync + 'static) -> ConnectOptions {
-    ConnectOptions::new()
+fn options(
+    name: &str,
+    credentials: Option<(String, String)>,
+    note: impl Fn(&Event) + Send + Sync + 'static,
+) -> ConnectOptions {
+    authenticated(credentials)
         .name(name)
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECT_TIMEOUT)
@@ -173,6 +178,32 @@ fn options(name: &str, note: impl Fn(&Event) + Send + Sync + 'static) -> Connect
             note(&event);
             std::future::ready(())
         })
+}
+
+/// The user and the password in an address, which the client does not look for. The servers of one cluster take the same.
+fn credentials(server: &ServerAddr) -> Option<(String, String)> {
+    let user = server.username()?;
+    Some((percent_decoded(user), percent_decoded(server.password().unwrap_or_default())))
+}
+
+fn authenticated(credentials: Option<(String, String)>) -> ConnectOptions {
+    match credentials {
+        Some((user, password)) => ConnectOptions::new().user_and_password(user, password),
+        None => ConnectOptions::new(),
+    }
+}
+
+/// `text` with `%40` and the like replaced by what they stand for.
+fn percent_decoded(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let escaped = behind.first_chunk::<2>().filter(|_| *first == b'%');
+        let byte = escaped.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        decoded.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 /// The address itself is not repeated in the error: it may hold a password.
@@ -221,6 +252,16 @@ fn check_version(version: &str) -> Result<(), LogError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_taken_from_an_address_as_they_were_meant() {
+        let of = |server| credentials(&parse_server(server).unwrap());
+        assert_eq!(of("nats://h:1"), None);
+        assert_eq!(of("ann:secret@h:1"), Some(("ann".to_owned(), "secret".to_owned())));
+        assert_eq!(of("tls://ann@h"), Some(("ann".to_owned(), String::new())));
+        assert_eq!(of("nats://a%3Ab:p%40%2fq%C3%A4%25@h"), Some(("a:b".to_owned(), "p@/qä%".to_owned())));
+        assert_eq!(percent_decoded("%4%zz%"), "%4%zz%");
+    }
 
     #[test]
     fn servers_without_atomic_batches_are_refused() {

@@ -46,6 +46,8 @@ pub struct NatsOptions {
     pub durability: Durability,
     /// The client port of the first node, when it is free; another is taken otherwise.
     pub preferred_port: Option<u16>,
+    /// What stands in the `authorization` of the configuration: without it, whoever connects may do everything.
+    pub authorization: Option<String>,
 }
 
 impl Default for NatsOptions {
@@ -57,6 +59,7 @@ impl Default for NatsOptions {
             jetstream: true,
             durability: Durability::Synced,
             preferred_port: None,
+            authorization: None,
         }
     }
 }
@@ -196,6 +199,7 @@ impl Nats {
                 ports: &ports,
                 jetstream: options.jetstream,
                 durability: options.durability,
+                authorization: options.authorization.as_deref(),
             };
             self.nodes.push(NatsNode::start(index, &settings).context("cannot start nats-server")?);
         }

@@ -27,6 +27,7 @@ pub(super) struct Settings<'a> {
     pub(super) ports: &'a [NodePorts],
     pub(super) jetstream: bool,
     pub(super) durability: Durability,
+    pub(super) authorization: Option<&'a str>,
 }
 
 /// One node of a [`Nats`](crate::Nats).
@@ -201,6 +202,9 @@ fn configuration_of(index: usize, name: &str, settings: &Settings<'_>) -> String
             Durability::Relaxed => "2m",
         };
         sections.push(format!("jetstream {{ store_dir: {store:?}, sync_interval: {sync} }}"));
+    }
+    if let Some(authorization) = settings.authorization {
+        sections.push(format!("authorization {{ {authorization} }}"));
     }
     if settings.ports.len() > 1 {
         let routes: Vec<_> = settings.ports.iter().map(|ports| format!("nats://127.0.0.1:{}", ports.cluster)).collect();

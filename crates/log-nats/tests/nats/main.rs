@@ -5,6 +5,7 @@ mod advance;
 mod bus;
 mod inspect;
 mod one_node;
+mod permissions;
 mod refusals;
 mod support;
 mod three_nodes;

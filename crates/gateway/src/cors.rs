@@ -19,7 +19,8 @@ pub(crate) fn headers(core: Arc<Core>) -> Cors {
             origin.to_str().is_ok_and(|origin| core.config.allows_origin(origin, host))
         })
         .allowed_methods(["GET", "POST"])
-        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        // The last of them means nothing in a request, yet LabelLab's web client sends it with each.
+        .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCESS_CONTROL_ALLOW_ORIGIN])
         .expose_headers([header::LINK, header::RETRY_AFTER])
         .supports_credentials()
         .max_age(PREFLIGHT_SECONDS)

@@ -4,8 +4,9 @@ use std::{convert::Infallible, error::Error as _, net::SocketAddr, sync::Arc, ti
 
 use anyhow::anyhow;
 use huddle_auth::{JTI_BYTES_MAX, Revocations, Verifier};
+use huddle_bus::Bus;
 use huddle_log::{Log, LogError};
-use huddle_log_nats::NatsLog;
+use huddle_log_nats::{NatsBus, NatsLog};
 use huddle_service::{
     admin::{AdminConfig, AdminServer},
     backoff::Backoff,
@@ -113,6 +114,13 @@ impl Process {
             Err(error) => return Err(log_failure(&self.config, error)),
         }
         Ok(log)
+    }
+
+    /// Connects to the bus, which is where the log is, trying for some time.
+    pub(crate) async fn bus(&self) -> Result<Arc<dyn Bus>, Failure> {
+        let log = &self.config.log;
+        let outcome = retrying("bus", LogError::is_retryable, async || NatsBus::connect(log).await).await;
+        Ok(Arc::new(outcome.map_err(|error| log_failure(&self.config, error))?))
     }
 
     /// Connects to the store, trying for some time.

@@ -39,9 +39,11 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
     };
     let verifier = process.verifier().await?;
     let log = process.log().await?;
+    let bus = process.bus().await?;
     let server = bind(Parts {
         config: process.config.gateway.clone(),
         log,
+        bus,
         verifier,
         upstream: Upstream::Urls,
         service_token: service_token.expose().to_owned(),

@@ -4,6 +4,7 @@ use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use anyhow::Result;
 use huddle_auth::Verifier;
+use huddle_bus::LocalBus;
 use huddle_embedded::Embedded;
 use huddle_gateway::Upstream;
 use huddle_grpc::{MemoryIncoming, memory};
@@ -65,6 +66,7 @@ impl Services {
             huddle_gateway::bind(huddle_gateway::Parts {
                 config: huddle_gateway::Config { listen, ..config.gateway.clone() },
                 log: embedded.clone(),
+                bus: Arc::new(LocalBus::new()),
                 verifier: Arc::clone(verifier),
                 upstream: Upstream::Channels { history: history_channel.clone(), directory: directory_channel.clone() },
                 service_token: service_token.to_owned(),

@@ -32,6 +32,7 @@ async fn every_promised_answer_occurs_and_is_as_described(backend: Backend) -> R
     deployment.create_team(TEAM, &[OWNER, MEMBER]).await?;
     let mut api = Api::new(&deployment.http_url(0), &deployment.token(MEMBER)?);
     Box::pin(sends_are_answered(&mut api)).await?;
+    Box::pin(tags_are_part_of_a_message(&mut api)).await?;
     Box::pin(pages_lead_through_all_messages(&mut api)).await?;
     Box::pin(callers_are_checked(&mut api, &deployment)).await?;
     Box::pin(bad_requests_are_refused(&mut api)).await?;
@@ -72,6 +73,47 @@ async fn sends_are_answered(api: &mut Api) -> Result<()> {
         assert_eq!(page["messages"][0]["seq"], seq, "{page}");
         assert_eq!(page["messages"][0]["body"], "without an id", "{page}");
     }
+    Ok(())
+}
+
+/// Whom a message mentions and what it is about are part of it, for its readers and for its retries.
+async fn tags_are_part_of_a_message(api: &mut Api) -> Result<()> {
+    let tagged = json!({
+        "body": "@member, see the issue", "client_id": "tagged", "mentions": [MEMBER, "somebody", MEMBER],
+        "entity": {"kind": "issue", "id": "7"},
+    });
+    let seq = api.post(TEAM, "", &tagged).await?.expect(201)?["seq"].clone();
+    let again = api.post(TEAM, "", &tagged).await?.expect(201)?;
+    assert_eq!((&again["seq"], &again["duplicate"]), (&seq, &json!(true)));
+    let changed = |field: &str, value: Value| {
+        let mut changed = tagged.clone();
+        changed[field] = value;
+        changed
+    };
+    for other in [
+        changed("mentions", json!([])),
+        changed("mentions", json!(["somebody", MEMBER])),
+        changed("entity", json!({"kind": "issue", "id": "8"})),
+        changed("entity", Value::Null),
+    ] {
+        assert_eq!(api.post(TEAM, "", &other).await?.refused(409)?, "ERROR_CODE_CONFLICT", "{other}");
+    }
+    let crowd: Vec<String> = (0..51).map(|number| format!("u{number}")).collect();
+    for none in [
+        changed("mentions", json!(crowd)),
+        changed("mentions", json!(["a.b"])),
+        changed("mentions", json!("somebody")),
+        changed("entity", json!({"kind": "issue"})),
+        changed("entity", json!({"kind": "an issue", "id": "7"})),
+        changed("entity", json!("issue 7")),
+    ] {
+        api.post(TEAM, "", &none).await?.refused(400)?;
+    }
+    let seq = seq.as_str().context("no seq")?;
+    let page = api.list(TEAM, &format!("?limit=1&min_seq={seq}")).await?.expect(200)?;
+    let read = &page["messages"][0];
+    assert_eq!(read["mentions"], json!([MEMBER, "somebody"]));
+    assert_eq!(read["entity"], tagged["entity"]);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use huddle_domain::{NewEvent, Partition, Seq};
 
 use super::{
     Fixture,
-    support::{event_of, next_entry, numbered, post, prepared, publish, publish_until_settled, team, within},
+    support::{event_of, next_entry, numbered, post, prepared, publish, publish_until_settled, tagged, team, within},
 };
 use crate::{Condition, Log, PublishError};
 
@@ -82,6 +82,16 @@ pub async fn other_content_under_the_same_key_is_a_conflict<F: Fixture>() {
             outcome => panic!("no conflict: {outcome:?}"),
         }
     }
+    // Whom it mentions and what it is about are content.
+    let tagged = |users: &[&str], entity: Option<&str>| tagged(post(&a, "ann", "z", "hey"), users, entity);
+    let first = publish(&*log, tagged(&["bob", "carl"], Some("7"))).await.unwrap();
+    assert!(publish(&*other, tagged(&["bob", "carl"], Some("7"))).await.unwrap().duplicate);
+    for changed in [tagged(&[], None), tagged(&["bob"], Some("7")), tagged(&["bob", "carl"], Some("8"))] {
+        match publish(&*other, changed.clone()).await {
+            Err(PublishError::Conflict { seq }) => assert_eq!(seq, first.seq),
+            outcome => panic!("no conflict with {changed:?}: {outcome:?}"),
+        }
+    }
     // At once: one content wins, the other loses, whichever it is.
     let attempts = (0..40).map(|number| {
         let log = if number % 2 == 0 { &log } else { &other };
@@ -91,7 +101,7 @@ pub async fn other_content_under_the_same_key_is_a_conflict<F: Fixture>() {
     let winners = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     let losers = outcomes.iter().filter(|outcome| matches!(outcome, Err(PublishError::Conflict { .. }))).count();
     assert_eq!((winners, losers), (20, 20), "{outcomes:?}");
-    assert_eq!(positions_up_to(&*log, &numbered(&a, 1)).await.len(), 3);
+    assert_eq!(positions_up_to(&*log, &numbered(&a, 1)).await.len(), 4);
 }
 
 /// The same client id of another user, or in another team, is another key.

@@ -3,7 +3,10 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
-use huddle_domain::{Body, ClientId, Event, EventKind, NewEvent, Partition, Partitions, Seq, TeamId, UserId};
+use huddle_domain::{
+    Body, ClientId, Entity, EntityId, EntityKind, Event, EventKind, NewEvent, Partition, Partitions, Seq, Tags, TeamId,
+    UserId,
+};
 use tokio::time::timeout;
 
 use super::Fixture;
@@ -41,6 +44,14 @@ pub(super) fn post(team: &TeamId, sender: &str, client_id: &str, body: &str) -> 
         client_id: ClientId::parse(client_id).unwrap(),
         kind: EventKind::posted(Body::parse(body).unwrap()),
     }
+}
+
+/// The message, mentioning `users` and about the issue `entity`.
+pub(super) fn tagged(event: NewEvent, users: &[&str], entity: Option<&str>) -> NewEvent {
+    let EventKind::Posted { body, .. } = event.kind else { unreachable!("it is a message") };
+    let issue = |id| Entity { kind: EntityKind::parse("issue").unwrap(), id: EntityId::parse(id).unwrap() };
+    let tags = Tags::new(users.iter().map(|id| UserId::parse(id).unwrap()), entity.map(issue)).unwrap();
+    NewEvent { kind: EventKind::Posted { body, tags }, ..event }
 }
 
 /// Message number `number` of ann.

@@ -10,6 +10,7 @@
 
 mod config;
 pub mod engine;
+mod fuzz;
 mod handshake;
 mod metrics;
 mod relay;
@@ -20,6 +21,7 @@ mod socket;
 mod worker;
 
 pub use config::{Config, ConfigError, NAMESPACES_MAX, PAYLOAD_BYTES_LIMIT};
+pub use fuzz::decode_everything;
 pub use handshake::{Generation, Handshake};
 pub use huddle_websocket::Full;
 pub use metrics::SocketIoMetrics;

@@ -28,14 +28,14 @@ const RESERVED: [&str; 6] =
 
 /// A packet of a client, its payload not read yet.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Packet<'a> {
-    pub(crate) kind: Kind,
-    pub(crate) namespace: &'a str,
-    pub(crate) payload: &'a str,
+pub(super) struct Packet<'a> {
+    pub(super) kind: Kind,
+    pub(super) namespace: &'a str,
+    pub(super) payload: &'a str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(super) enum Kind {
     Connect,
     Disconnect,
     Event { ack: Option<u64>, attachments: usize },
@@ -44,13 +44,13 @@ pub(crate) enum Kind {
 
 /// What an event carries.
 #[derive(Debug)]
-pub(crate) struct Args {
-    pub(crate) name: String,
-    pub(crate) args: Vec<Box<RawValue>>,
+pub(super) struct Args {
+    pub(super) name: String,
+    pub(super) args: Vec<Box<RawValue>>,
 }
 
 impl<'a> Packet<'a> {
-    pub(crate) fn decode(text: &'a str) -> Result<Self, Violation> {
+    pub(super) fn decode(text: &'a str) -> Result<Self, Violation> {
         let (kind, rest) = text.split_at_checked(1).ok_or(Violation::SocketPacket)?;
         let (attachments, rest) = match kind {
             "5" | "6" => split_attachments(rest)?,
@@ -73,6 +73,17 @@ impl<'a> Packet<'a> {
             _ => return Err(Violation::SocketPacket),
         };
         Ok(Self { kind, namespace, payload })
+    }
+}
+
+/// Reads a packet with its payload, as is done with one that has come in.
+pub(crate) fn decode_text(text: &str) -> Result<(), Violation> {
+    let packet = Packet::decode(text)?;
+    match packet.kind {
+        Kind::Connect => parse_connect(packet.payload).map(drop),
+        Kind::Disconnect => Ok(()),
+        Kind::Event { .. } => parse_event(packet.payload).map(drop),
+        Kind::Ack { .. } => parse_args(packet.payload).map(drop),
     }
 }
 
@@ -113,7 +124,7 @@ fn split_ack(text: &str) -> Result<(Option<u64>, &str), Violation> {
 }
 
 /// The payload of a CONNECT packet: an object, or nothing.
-pub(crate) fn parse_connect(payload: &str) -> Result<Value, Violation> {
+pub(super) fn parse_connect(payload: &str) -> Result<Value, Violation> {
     if payload.is_empty() {
         return Ok(Value::Null);
     }
@@ -125,7 +136,7 @@ pub(crate) fn parse_connect(payload: &str) -> Result<Value, Violation> {
 }
 
 /// The payload of an event: an array that begins with a name.
-pub(crate) fn parse_event(payload: &str) -> Result<Args, Violation> {
+pub(super) fn parse_event(payload: &str) -> Result<Args, Violation> {
     let mut args = parse_args(payload)?;
     if args.is_empty() {
         return Err(Violation::EventPayload);
@@ -138,7 +149,7 @@ pub(crate) fn parse_event(payload: &str) -> Result<Args, Violation> {
 }
 
 /// An array, whatever is in it.
-pub(crate) fn parse_args(payload: &str) -> Result<Vec<Box<RawValue>>, Violation> {
+pub(super) fn parse_args(payload: &str) -> Result<Vec<Box<RawValue>>, Violation> {
     check_depth(payload)?;
     let Bounded(args) = serde_json::from_str(payload).map_err(|_| Violation::EventPayload)?;
     Ok(args)

@@ -14,6 +14,8 @@ pub use application::{AckId, Application, ConnectRefused, ConnectRequest, Event,
 pub use event_frame::EventFrame;
 pub use socket::Socket;
 
+pub(crate) use decode::decode_text;
+
 use self::{client::Client, encode::DEFAULT_NAMESPACE};
 use crate::{Config, engine};
 

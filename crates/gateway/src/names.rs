@@ -67,8 +67,8 @@ impl Names {
             }
         }
         if !stale.is_empty() {
-            let names = Arc::clone(self);
-            self.runtime.spawn(async move { names.ask(&stale).await });
+            let this = Arc::clone(self);
+            self.runtime.spawn(async move { this.ask(&stale).await });
         }
         if !unknown.is_empty() {
             named.extend(self.ask(&unknown).await);

@@ -226,6 +226,8 @@ impl Server {
         })
         .workers(worker_count(&config))
         .tcp_nodelay(true)
+        // A poll ends its session when its client goes away, which has to be noticed for that.
+        .h1_allow_half_closed(false)
         .on_connect(|connection, _| {
             if let Some(stream) = connection.downcast_ref::<TcpStream>() {
                 // Without it a reader that has stopped is noticed by the heartbeat all the same, only its socket lingers.

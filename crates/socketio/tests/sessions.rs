@@ -358,6 +358,7 @@ async fn a_post_waits_for_the_one_before_it() {
 async fn a_worker_takes_no_more_sessions_than_it_may_and_none_while_it_drains() {
     let gateway = gateway(Config { sessions_per_worker_max: 1, ..config() });
     let mut first = Http::connect_to(gateway.address, 0).await;
+    first.open().await;
     let refused = first.get("/socket.io/?EIO=4&transport=polling").await;
     assert_eq!(refused.status, 503, "its first session is there already");
     assert!(refused.head.to_lowercase().contains("retry-after"));

@@ -38,11 +38,14 @@ impl Http {
         Self(BufReader::new(stream))
     }
 
-    /// A connection that has landed on this worker thread. Leaves a session behind that nobody uses.
+    /// A connection that has landed on this worker thread, found out with sessions that are closed again.
     pub(crate) async fn connect_to(address: SocketAddr, worker: u32) -> Self {
         for _ in 0..100 {
             let mut http = Self::connect(address).await;
-            if worker_of(&http.open().await) == worker {
+            let sid = http.open().await;
+            assert_eq!(http.post(&sid, "1").await.status, 200);
+            assert_eq!(http.poll(&sid).await.text(), "6");
+            if worker_of(&sid) == worker {
                 return http;
             }
         }

@@ -41,6 +41,7 @@ const MESSAGE_V3: u8 = 4;
 const CLOSE_NORMAL: u16 = 1000;
 const CLOSE_GOING_AWAY: u16 = 1001;
 const CLOSE_PROTOCOL_ERROR: u16 = 1002;
+const CLOSE_TOO_BIG: u16 = 1009;
 const CLOSE_TRY_AGAIN_LATER: u16 = 1013;
 
 /// A session, as the application on top holds it. Clones are the same session.
@@ -314,6 +315,7 @@ impl Inner {
                 End::Closed | End::ClientClosed => outbox.close(frame::close(CLOSE_NORMAL, "")),
                 End::Abandoned => outbox.abandon(frame::close(CLOSE_TRY_AGAIN_LATER, "too slow")),
                 End::TransportGone | End::Expired => outbox.abandon(frame::close(CLOSE_GOING_AWAY, "")),
+                End::Violation(Violation::WebSocketMessage) => outbox.abandon(frame::close(CLOSE_TOO_BIG, "")),
                 End::Violation(_) => outbox.abandon(frame::close(CLOSE_PROTOCOL_ERROR, "protocol error")),
             },
         }

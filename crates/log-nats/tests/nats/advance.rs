@@ -140,8 +140,9 @@ async fn a_fence_holds_publishes_back_until_advancing_ends(options: NatsOptions)
     }
     let other = served.log().await;
     let (advanced, plain) = tokio::join!(other.advance(PARTITION, last, Seq::new(7)), publish(&other, 10));
-    // What an earlier advance was for is finished.
-    assert_eq!(advanced.unwrap(), above);
+    // What an earlier advance was for is finished. Publishes that were held back may be in the log already.
+    let advanced = advanced.unwrap();
+    assert!((above.get()..=above.get() + 8).contains(&advanced.get()), "{advanced}");
     let mut positions = vec![plain.unwrap().seq];
     for held in held {
         positions.push(timeout(PATIENCE, held).await.unwrap().unwrap().seq);

@@ -69,6 +69,10 @@ pub(super) fn wishes(auth: serde_json::Value) -> Result<Wishes, Refusal> {
     if auth.is_null() {
         return Ok(Wishes::default());
     }
+    // An array could be read as the fields in their order.
+    if !auth.is_object() {
+        return Err(malformed("auth"));
+    }
     let argument: ConnectArgument = serde_json::from_value(auth).map_err(|_| malformed("auth"))?;
     let join = argument.join.map(|teams| teams.iter().map(|team| parse_team(&team.0)).collect::<Result<_, _>>());
     Ok(Wishes { token: argument.token, resume: cursors(argument.resume)?, join: join.transpose()? })

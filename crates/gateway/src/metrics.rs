@@ -1,5 +1,6 @@
 //! The gateway's metrics.
 
+use huddle_bus::Losses;
 use huddle_proto::gateway::v1::{CloseCode, ErrorCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -21,6 +22,7 @@ pub(crate) struct GatewayMetrics {
     pub(crate) gaps_filled: Counter,
     pub(crate) feeds_broken: Counter,
     pub(crate) prior_send_lookups_skipped: Counter,
+    bus_losses: Family<LossLabel, Counter>,
     refusals: Family<CodeLabel, Counter>,
     closes: Family<CodeLabel, Counter>,
 }
@@ -29,6 +31,12 @@ pub(crate) struct GatewayMetrics {
 struct CodeLabel {
     // A name of a closed set of the protocol.
     code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LossLabel {
+    // One of the fields of `Losses`.
+    kind: &'static str,
 }
 
 impl GatewayMetrics {
@@ -55,9 +63,27 @@ impl GatewayMetrics {
             "Sends published without asking the store for an earlier one under the same key, because it did not answer",
             metrics.prior_send_lookups_skipped.clone(),
         );
+        registry.register(
+            "bus_losses",
+            "What came over the bus between gateways, or was to go over it, and found no room, by kind",
+            metrics.bus_losses.clone(),
+        );
         registry.register("refusals", "Requests refused, by error code", metrics.refusals.clone());
         registry.register("closes", "Connections closed by the gateway, by close code", metrics.closes.clone());
         metrics
+    }
+
+    /// Counts what the bus has lost since it was at `before`.
+    pub(crate) fn lost(&self, before: Losses, now: Losses) {
+        let kinds = [
+            ("signals", before.signals, now.signals),
+            ("requests", before.requests, now.requests),
+            ("replies", before.replies, now.replies),
+            ("messages", before.messages, now.messages),
+        ];
+        for (kind, before, now) in kinds {
+            self.bus_losses.get_or_create(&LossLabel { kind }).inc_by(now.saturating_sub(before));
+        }
     }
 
     pub(crate) fn refused(&self, code: ErrorCode) {

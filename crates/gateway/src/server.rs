@@ -24,7 +24,7 @@ use crate::{
     rest,
     sends::{PriorSends, Sends},
     upstream::{self, Channels, Directory, History, ServiceToken},
-    watch::{Watch, follow_watermarks},
+    watch::{Watch, count_losses, follow_watermarks},
     worker::{Worker, WorkerMessage},
 };
 
@@ -168,6 +168,7 @@ impl Server {
         let metrics = self.metrics;
         let history = History::new(upstream.history.clone(), self.service_token.clone());
         let directory = Directory::new(upstream.directory.clone(), self.service_token);
+        let counting = tokio::spawn(count_losses(Arc::clone(&bus), metrics.clone()));
         let names = Arc::new(Names::new(directory.clone()));
         let memberships = Arc::new(Memberships::new(directory));
         let relay = Arc::new(Relay::new(
@@ -262,6 +263,7 @@ impl Server {
         draining.abort();
         watching.abort();
         following.abort();
+        counting.abort();
         if let Some(forwarding) = forwarding {
             forwarding.abort();
         }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use huddle_bus::{Bus, Losses};
 use huddle_log::{Log, Watermarks};
 use huddle_service::{
     backoff::Backoff,
@@ -11,7 +12,10 @@ use huddle_service::{
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
-use crate::upstream::{self, Channels};
+use crate::{
+    metrics::GatewayMetrics,
+    upstream::{self, Channels},
+};
 
 /// The pause between two looks at the same part.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -19,6 +23,17 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const LOG_PATIENCE: Duration = Duration::from_secs(4);
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 const BACKOFF_CAP: Duration = Duration::from_secs(2);
+
+/// Counts what the bus loses, until it is dropped.
+pub(crate) async fn count_losses(bus: Arc<dyn Bus>, metrics: GatewayMetrics) {
+    let mut before = Losses::default();
+    loop {
+        let now = bus.losses();
+        metrics.lost(before, now);
+        before = now;
+        sleep(INTERVAL).await;
+    }
+}
 
 /// The gateway's components as `/readyz` shows them.
 pub(crate) struct Watch {

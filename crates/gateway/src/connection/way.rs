@@ -118,7 +118,7 @@ impl Way {
     pub(super) fn close(&self, code: CloseCode, reason: &'static str) {
         match self {
             Self::Native { outbox, .. } => outbox.close(native::close_frame(code, reason)),
-            Self::LabelLab(way) => way.close(code),
+            Self::LabelLab(way) => way.close(),
         }
     }
 

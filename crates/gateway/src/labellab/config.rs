@@ -49,8 +49,8 @@ pub struct LabelLabConfig {
     /// Teams that clients without a token may read and, as whoever they say they are, send to: for the days of a
     /// migration. Whoever can connect can do so. Default: none.
     pub legacy_teams: Vec<String>,
-    /// Networks (such as `10.0.0.0/8`) from which clients without a token are let in, besides this machine. Needed for
-    /// `legacy_teams` where others can connect. Default: none.
+    /// Networks (such as `10.0.0.0/8`) from which clients without a token are let in. Needed for `legacy_teams` where
+    /// others can connect. Default: none, which stands for this machine.
     pub trusted_networks: Vec<IpNet>,
 }
 

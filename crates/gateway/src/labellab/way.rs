@@ -5,7 +5,7 @@ use std::rc::Rc;
 use huddle_domain::{EventKind, Partitions, Seq, TeamId, UserId};
 use huddle_proto::{
     Refusal,
-    gateway::v1::{CloseCode, Error, ErrorCode, server_frame::Content},
+    gateway::v1::{Error, ErrorCode, server_frame::Content},
 };
 use huddle_socketio::{AckId, EventFrame, Full, Socket};
 use serde::Serialize;
@@ -118,13 +118,10 @@ impl Way {
         self.socket.is_open()
     }
 
-    /// Ends the connection behind what is queued. The client comes back by itself, but where another token is needed.
-    pub(crate) fn close(&self, code: CloseCode) {
-        if code == CloseCode::Unauthenticated {
-            self.socket.disconnect();
-        } else {
-            self.socket.close();
-        }
+    /// Ends the connection behind what is queued. The client comes back by itself: with a fresh token if it has one, else
+    /// it is refused then, and stays away.
+    pub(crate) fn close(&self) {
+        self.socket.close();
     }
 
     /// Ends the connection and drops what is queued.

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future::BoxFuture};
 use huddle_bus::SignalFeed;
 use huddle_domain::{Contiguity, Event, Seq, Step, TeamId};
 use huddle_log::{LiveFeed, LiveItem};
@@ -72,15 +72,30 @@ pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Rec
     relay.metrics.feeds.dec();
 }
 
-/// Waits for ever where there are none.
-async fn next_signal(signals: &mut Option<SignalFeed>) -> Bytes {
-    if let Some(feed) = signals
-        && let Some(signal) = feed.next().await
-    {
-        return signal;
+/// The signals of a team. Events never wait for them.
+#[derive(Default)]
+enum Signals {
+    #[default]
+    None,
+    Opening(BoxFuture<'static, Option<SignalFeed>>),
+    Open(SignalFeed),
+}
+
+impl Signals {
+    /// The next one; waits for ever where there are none. Cancel safe.
+    async fn next(&mut self) -> Bytes {
+        loop {
+            match self {
+                Self::None => std::future::pending().await,
+                // Without them nothing is missing that anybody keeps; the next subscription tries again.
+                Self::Opening(opening) => *self = opening.await.map_or(Self::None, Self::Open),
+                Self::Open(feed) => match feed.next().await {
+                    Some(signal) => return signal,
+                    None => *self = Self::None,
+                },
+            }
+        }
     }
-    *signals = None;
-    std::future::pending().await
 }
 
 /// First the live events, then the position: what is not on the feed is at or below the position.
@@ -96,18 +111,18 @@ async fn open(relay: &Relay, team: &TeamId) -> Result<(LiveFeed, Seq), Refusal> 
 
 impl Feed {
     async fn follow(&mut self, mut live: LiveFeed, commands: &mut mpsc::Receiver<Command>) -> Result<(), Refusal> {
-        let mut signals = None;
+        let mut signals = Signals::default();
         loop {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
                     Some(Command::Attach { worker, people, reply }) => {
                         self.attach(worker, people, reply);
-                        self.follow_signals(&mut signals).await;
+                        self.follow_signals(&mut signals);
                     }
                     Some(Command::Detach { worker, people }) => {
                         self.detach(worker, people);
-                        self.follow_signals(&mut signals).await;
+                        self.follow_signals(&mut signals);
                         // Commands that wait are served first: a subscriber may be among them.
                         if self.attached.is_empty() && commands.is_empty() {
                             return Ok(());
@@ -120,7 +135,7 @@ impl Feed {
                     Some(LiveItem::Interrupted) => self.catch_up().await?,
                     None => return Err(unavailable()),
                 },
-                signal = next_signal(&mut signals) => self.take_signal(&signal).await,
+                signal = signals.next() => self.take_signal(&signal).await,
             }
         }
     }
@@ -220,12 +235,12 @@ impl Feed {
     }
 
     /// Follows who is typing while anybody is shown it.
-    async fn follow_signals(&self, signals: &mut Option<SignalFeed>) {
+    fn follow_signals(&self, signals: &mut Signals) {
         if self.people == 0 {
-            *signals = None;
-        } else if signals.is_none() {
-            // Without them nothing is missing that anybody keeps; the next subscription tries again.
-            *signals = self.relay.bus.signals(&self.team).await.ok();
+            *signals = Signals::None;
+        } else if matches!(signals, Signals::None) {
+            let (bus, team) = (Arc::clone(&self.relay.bus), self.team.clone());
+            *signals = Signals::Opening(Box::pin(async move { bus.signals(&team).await.ok() }));
         }
     }
 

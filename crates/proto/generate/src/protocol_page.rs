@@ -81,8 +81,11 @@ impl Page<'_> {
             let meaning = cell(self.comment(kind_name)?);
             writeln!(text, "| `{}` | {} | {meaning} | {} |", kind.name(), kind.number(), fields.join("<br>"))?;
         }
+        let entity = format!("{EVENT}.Entity");
+        writeln!(text, "\n### Entity\n\n{}\n", self.comment(&entity)?)?;
+        self.field_table(text, &entity, self.message(&entity)?.field.iter())?;
         let role = format!("{EVENT}.Role");
-        writeln!(text, "\n### Role\n\n{}\n", self.comment(&role)?)?;
+        writeln!(text, "### Role\n\n{}\n", self.comment(&role)?)?;
         writeln!(text, "| Name | Number | Meaning |\n|---|---|---|")?;
         for value in &self.enumeration(&role)?.value {
             let meaning = cell(self.comment(&format!("{role}.{}", value.name()))?);

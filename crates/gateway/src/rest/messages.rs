@@ -120,7 +120,14 @@ struct SendBody {
     client_id: String,
     #[serde(default)]
     mentions: Vec<String>,
-    entity: Option<Entity>,
+    entity: Option<SentEntity>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SentEntity {
+    kind: String,
+    id: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -167,11 +174,12 @@ pub(super) async fn send(
             let message = format!("the body is not a valid message (line {}, column {})", error.line(), error.column());
             Refusal::new(ErrorCode::Malformed, message)
         })?;
+        let entity = body.entity.map(|SentEntity { kind, id }| Entity { kind, id });
         let send = NewSend {
             team,
             sender: user.user,
             client_id: parse_client_id(&body.client_id)?,
-            tags: parse_tags(&body.mentions, body.entity.as_ref())?,
+            tags: parse_tags(&body.mentions, entity.as_ref())?,
             body: parse_body(&body.body)?,
         };
         let mut started = core.sends.start(vec![send]).await;

@@ -70,7 +70,7 @@ async fn connect(
     request: ConnectRequest,
     socket: Socket,
 ) -> Result<Rc<Client>, Refusal> {
-    let Wishes { token, resume, join } = payload::wishes(request.auth)?;
+    let Wishes { token, resume, join } = payload::wishes(request.auth, &request.handshake.query)?;
     let core = Arc::clone(&worker.core);
     let now = SystemTime::now();
     let identity = match token.as_deref().or(request.handshake.token.as_deref()) {

@@ -151,6 +151,10 @@ impl Follower {
     pub(super) async fn resume(&self, team: TeamId, cursor: Seq) -> Result<Seq, Refusal> {
         self.following.left.borrow_mut().remove(&team);
         let held = self.following.pending.borrow_mut().remove(&team);
+        if held.is_none() {
+            // Events that flow already begin anew behind what the client has seen: better twice than never.
+            let _ = self.worker.hub.end_of(&self.connection, &team);
+        }
         self.follow(held, team, Some(cursor)).await
     }
 

@@ -64,10 +64,13 @@ pub(super) struct Wishes {
     pub(super) join: Option<Vec<TeamId>>,
 }
 
-/// The wishes in a CONNECT packet. Says nothing of its content when there are none in it.
-pub(super) fn wishes(auth: serde_json::Value) -> Result<Wishes, Refusal> {
+/// The wishes in a CONNECT packet, or in the query of a client that has none to send. Says nothing of their content when
+/// they are none.
+pub(super) fn wishes(auth: serde_json::Value, query: &[(String, String)]) -> Result<Wishes, Refusal> {
     if auth.is_null() {
-        return Ok(Wishes::default());
+        let Some((_, text)) = query.iter().find(|(name, _)| name == "resume") else { return Ok(Wishes::default()) };
+        let resume = serde_json::from_str(text).map_err(|_| malformed("resume"))?;
+        return Ok(Wishes { resume: cursors(resume)?, ..Wishes::default() });
     }
     // An array could be read as the fields in their order.
     if !auth.is_object() {
@@ -211,17 +214,25 @@ mod tests {
 
     #[test]
     fn wishes_at_connecting_are_cursors_and_teams() {
-        let wishes = wishes(serde_json::json!({
+        let sent = serde_json::json!({
             "token": "t", "resume": { "7": 12, "8": "9007199254740993", "9": null }, "join": [7, "8"], "other": {},
-        }))
-        .unwrap();
-        let resume: Vec<_> = wishes.resume.iter().map(|(team, seq)| (team.as_str(), seq.get())).collect();
-        assert_eq!(resume, [("7", 12), ("8", 9_007_199_254_740_993)]);
-        assert_eq!(wishes.join.unwrap().len(), 2);
+        });
+        let query = [("team".to_owned(), "7".to_owned()), ("resume".to_owned(), sent["resume"].to_string())];
+        let in_query = wishes(serde_json::Value::Null, &query).unwrap();
+        let wishes = wishes(sent, &[]).unwrap();
+        for wishes in [&wishes, &in_query] {
+            let resume: Vec<_> = wishes.resume.iter().map(|(team, seq)| (team.as_str(), seq.get())).collect();
+            assert_eq!(resume, [("7", 12), ("8", 9_007_199_254_740_993)]);
+        }
+        assert_eq!((wishes.join.unwrap().len(), in_query.join), (2, None));
         for json in
             [serde_json::json!([]), serde_json::json!({ "token": 7 }), serde_json::json!({ "resume": { "7": -1 } })]
         {
-            assert!(super::wishes(json.clone()).is_err(), "{json}");
+            assert!(super::wishes(json.clone(), &[]).is_err(), "{json}");
+        }
+        for text in ["", "7", "[]", "{\"7\":-1}", "{\"a.b\":1}"] {
+            let query = [("resume".to_owned(), text.to_owned())];
+            assert!(super::wishes(serde_json::Value::Null, &query).is_err(), "{text}");
         }
     }
 }

@@ -51,15 +51,15 @@ class Member {
     for (const { team, after } of plan.subscriptions) if (after != null) this.cursors.set(team, Number(after));
     this.unfinished = new Map(plan.sends.map((send) => [`${send.team}/${send.client_id}`, { send, seq: null }]));
     const library = require(`socket.io-client-${version}`);
-    const { token } = plan;
     this.socket = (library.io ?? library)(plan.urls[0], {
       transports,
       forceNew: true,
       reconnectionDelay: 100,
       reconnectionDelayMax: 1000,
       randomizationFactor: 0.5,
-      ...(version === 2 ? { query: { token } } : { auth: (give) => give({ token, resume: this.resume() }) }),
+      ...(version === 2 ? { query: this.query() } : { auth: (give) => give(this.auth()) }),
     });
+    if (version === 2) this.socket.on("reconnect_attempt", () => (this.socket.io.opts.query = this.query()));
     this.socket.on("connect", () => this.connected());
     this.socket.on("connect_error", (error) => this.notConnected(error));
     // In version 2: a refusal by the server, in words. Or an error of the transport, which it deals with by itself.
@@ -68,8 +68,14 @@ class Member {
     for (const event of EVENTS) this.socket.on(event, (data) => this.receive(event, data));
   }
 
-  resume() {
-    return Object.fromEntries(this.cursors);
+  auth() {
+    return { token: this.plan.token, resume: Object.fromEntries(this.cursors) };
+  }
+
+  // Version 2 has no payload.
+  query() {
+    const { token, resume } = this.auth();
+    return { token, resume: JSON.stringify(resume) };
   }
 
   note(event, data) {
@@ -82,7 +88,6 @@ class Member {
     this.storedUpTo = new Map();
     this.waiting = [...this.unfinished.values()].map(({ send }) => send);
     this.inFlight = 0;
-    if (this.version === 2 && this.cursors.size > 0) this.socket.emit("resume", this.resume());
     this.sendMore();
     this.report();
   }

@@ -93,15 +93,18 @@ async fn a_client_that_comes_back_gets_what_it_missed_in_order() -> Result<()> {
         assert_eq!(anna.hears_body().await?, expected);
     }
 
-    // With the payload as it connects, or with an event right after that, as a client of version 2 must.
+    // As it connects, in the payload, or in the query in version 2; or with an event right after that.
     let resume = json!({ TEAM.to_string(): seen });
+    let mut with_query = App::mobile_opening(&token(BERT)?);
+    with_query.options["query"]["resume"] = json!(resume.to_string());
+    let mut with_query = labellab.app(BERT, with_query).await?;
     let mut with_payload = App::web_opening(&token(BERT)?);
     with_payload.options["auth"]["resume"] = resume.clone();
     let mut with_payload = labellab.app(BERT, with_payload).await?;
     let mut with_event = labellab.mobile(BERT).await?;
     let answer = with_event.socket.ask("resume", &resume).await?;
     assert!(answer["teams"][TEAM.to_string()]["last_seq"].is_u64(), "{answer}");
-    for app in [&mut with_payload, &mut with_event] {
+    for app in [&mut with_payload, &mut with_query, &mut with_event] {
         for body in &missed {
             assert_eq!(&app.hears_body().await?, body);
         }
@@ -110,9 +113,21 @@ async fn a_client_that_comes_back_gets_what_it_missed_in_order() -> Result<()> {
         assert!(caught_up["seq"].as_u64() > seen.as_u64(), "{caught_up}");
     }
     anna.send(TEAM, "live again").await?;
-    for app in [&mut with_payload, &mut with_event] {
+    for app in [&mut with_payload, &mut with_query, &mut with_event] {
         assert_eq!(app.hears_body().await?, "live again");
         assert_eq!(app.socket.left("receive_message"), Vec::<Value>::new());
     }
+
+    // One that says it later gets what has come meanwhile a second time, in order.
+    let mut late = labellab.mobile(BERT).await?;
+    anna.send(TEAM, "live").await?;
+    assert_eq!(late.hears_body().await?, "live");
+    let answer = late.socket.ask("resume", &resume).await?;
+    assert!(answer["teams"][TEAM.to_string()]["last_seq"].is_u64(), "{answer}");
+    for expected in missed.iter().map(String::as_str).chain(["live again", "live"]) {
+        assert_eq!(late.hears_body().await?, expected);
+    }
+    anna.send(TEAM, "the end").await?;
+    assert_eq!(late.hears_body().await?, "the end");
     labellab.finish().await
 }

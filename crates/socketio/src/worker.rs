@@ -70,7 +70,7 @@ impl Worker {
         self.is_draining.set(true);
     }
 
-    /// Open sessions.
+    /// Sessions that are open, or that still have something to hand out.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
     }

@@ -220,6 +220,26 @@ async fn a_failed_upgrade_leaves_the_session_on_polling() {
 }
 
 #[tokio::test]
+async fn a_poll_that_overtakes_the_end_of_an_upgrade_is_refused_and_does_no_harm() {
+    let gateway = gateway(config());
+    let mut http = Http::connect(gateway.address).await;
+    let sid = http.open().await;
+    http.post(&sid, "40").await;
+    http.poll(&sid).await;
+    let mut socket =
+        WebSocket::upgrade(Http::connect(gateway.address).await, &format!("EIO=4&sid={sid}")).await.unwrap();
+    socket.send("2probe").await;
+    assert_eq!(socket.text().await, "3probe");
+    let polls = gateway.metric("polls_total");
+    http.send("GET", &format!("/socket.io/?EIO=4&transport=polling&sid={sid}"), "", b"").await;
+    until(|| gateway.metric("polls_total") > polls).await;
+    socket.send("5").await;
+    assert!(http.receive().await.is_refusal(3));
+    socket.send("42[\"echo\"]").await;
+    assert_eq!(socket.text().await, "42[\"echo-back\"]");
+}
+
+#[tokio::test]
 async fn a_poll_that_is_cancelled_or_doubled_ends_the_session() {
     let gateway = gateway(config());
     for worker in [0, 1] {

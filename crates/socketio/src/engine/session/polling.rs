@@ -3,7 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use huddle_websocket::frame;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{End, Inner, State as SessionState};
 use crate::{
@@ -19,6 +19,8 @@ const ANSWER_PACKETS_MAX: usize = 16;
 const HOP_GAP_MAX: Duration = Duration::from_secs(3);
 /// How long a post waits for the one before it to be handled, before it has to be tried again.
 const POST_WAIT: Duration = Duration::from_secs(2);
+/// How long a poll that comes while a WebSocket is probed waits for the end of the upgrade, which then refuses it.
+const UPGRADE_WAIT: Duration = Duration::from_millis(100);
 /// A packet that says nothing, and the one that closes a session. Either can be the last one of a session; none is queued
 /// before.
 const NOOP: &[u8] = b"6";
@@ -109,8 +111,14 @@ impl Inner {
         self.polling.open.set(Some(Poll { id, lapses: None }));
         let answering = Answering { session: self, id };
         let outbox = self.outbox();
+        // Others are answered as soon as the probe comes.
+        let is_late = self.polling.is_upgrading.get();
+        let noop_due = Instant::now() + if is_late { UPGRADE_WAIT } else { Duration::ZERO };
         let answer = async {
             loop {
+                if self.transport.get() != Transport::Polling {
+                    return Polled::Refused(Refusal::BadRequest);
+                }
                 let frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX), ANSWER_PACKETS_MAX);
                 if let Some(last) = frames.last() {
                     let is_last = |packet: &[u8]| frame::payload(last) == packet;
@@ -119,7 +127,8 @@ impl Inner {
                     }
                     return Polled::Payload(Payload::encode(self.generation, self.takes_binary, &frames));
                 }
-                if self.polling.is_upgrading.get() {
+                let is_upgrading = self.polling.is_upgrading.get();
+                if is_upgrading && noop_due <= Instant::now() {
                     return self.noop();
                 }
                 if !outbox.is_open() {
@@ -128,6 +137,7 @@ impl Inner {
                 tokio::select! {
                     () = outbox.filled() => {}
                     () = self.kick.notified() => {}
+                    () = sleep_until(noop_due), if is_upgrading => {}
                 }
             }
         };

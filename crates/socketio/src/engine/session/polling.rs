@@ -54,6 +54,8 @@ pub(super) struct State {
     is_posting: Cell<bool>,
     /// Whether a WebSocket is being probed: polls return at once.
     pub(super) is_upgrading: Cell<bool>,
+    /// Whether the next answer is the close packet.
+    owes_close: Cell<bool>,
 }
 
 /// A poll that has not been answered.
@@ -119,10 +121,20 @@ impl Inner {
                 if self.transport.get() != Transport::Polling {
                     return Polled::Refused(Refusal::BadRequest);
                 }
-                let frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX), ANSWER_PACKETS_MAX);
+                if self.polling.owes_close.take() {
+                    self.finish();
+                    return Polled::Payload(Payload::encode(self.generation, false, &[frame::text(CLOSE)]));
+                }
+                let mut frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX), ANSWER_PACKETS_MAX);
                 if let Some(last) = frames.last() {
                     let is_last = |packet: &[u8]| frame::payload(last) == packet;
-                    if self.state.get() == SessionState::Lingering && (is_last(CLOSE) || is_last(NOOP)) {
+                    let (is_close, is_noop) = (is_last(CLOSE), is_last(NOOP));
+                    if self.state.get() == SessionState::Lingering && is_close && frames.len() > 1 {
+                        // socket.io-client 3 and 4 notice the end first, keep what came with it, and show it to their
+                        // application behind the next CONNECT, when it has long been sent again.
+                        frames.pop();
+                        self.polling.owes_close.set(true);
+                    } else if self.state.get() == SessionState::Lingering && (is_close || is_noop) {
                         self.finish();
                     }
                     return Polled::Payload(Payload::encode(self.generation, self.takes_binary, &frames));

@@ -8,11 +8,12 @@ ALTER TABLE events
     ADD COLUMN entity_id   text COLLATE "C",
     ADD CONSTRAINT events_entity_complete CHECK ((entity_kind IS NULL) = (entity_id IS NULL)) NOT VALID;
 
--- Follows from the events. The key is the order in which a user reads them.
+-- Follows from the events. The team comes before the time: a user reads those of the own teams, however many there are in
+-- others, where anyone may mention anyone.
 CREATE TABLE mentions (
     user_id text COLLATE "C" NOT NULL,
-    time_ms bigint           NOT NULL,
     team_id text COLLATE "C" NOT NULL,
+    time_ms bigint           NOT NULL,
     seq     bigint           NOT NULL CHECK (seq > 0),
-    PRIMARY KEY (user_id, time_ms, team_id, seq)
+    PRIMARY KEY (user_id, team_id, time_ms, seq)
 );

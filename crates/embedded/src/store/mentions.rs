@@ -12,19 +12,34 @@ use super::{
     row::{EventRow, columns, parameter},
 };
 
-/// Walks the user's mentions in the order of their key. What is imported above its partition's position does not show.
+/// Takes one page of each of the user's teams, and of those the newest: what others are mentioned in, or the user in teams of
+/// others, is never walked over. What is imported above its partition's position does not show.
 pub(super) const LIST_MENTIONS: &str = "
     SELECT events.team_id, events.seq, events.time_ms, sender_id, client_id, kind, body, member_id, member_role, name,
-           events.mentions, entity_kind, entity_id
-    FROM mentions CROSS JOIN events
-    WHERE mentions.user_id = ?1 AND (mentions.time_ms, mentions.team_id, mentions.seq) < (?2, ?3, ?4)
-      AND (SELECT true
-           FROM members CROSS JOIN teams USING (team_id)
-           WHERE members.team_id = mentions.team_id AND members.user_id = ?1)
-      AND events.team_id = mentions.team_id AND events.seq = mentions.seq
-      AND events.seq <= (SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
-    ORDER BY mentions.time_ms DESC, mentions.team_id DESC, mentions.seq DESC
-    LIMIT ?5";
+           mentions, entity_kind, entity_id
+    FROM (
+        SELECT members.team_id, mention.value ->> 0 AS time_ms, mention.value ->> 1 AS seq
+        FROM members CROSS JOIN teams USING (team_id) CROSS JOIN jsonb_each((
+            SELECT jsonb_group_array(jsonb_array(time_ms, seq))
+            FROM (
+                SELECT mentions.time_ms, mentions.seq
+                FROM mentions CROSS JOIN events
+                WHERE mentions.user_id = ?1 AND mentions.team_id = members.team_id
+                  AND (mentions.time_ms, mentions.seq) < (?2, CASE
+                      WHEN members.team_id < ?3 THEN 9223372036854775807
+                      WHEN members.team_id = ?3 THEN ?4
+                      ELSE 0 END)
+                  AND events.team_id = mentions.team_id AND events.seq = mentions.seq
+                  AND events.seq <= (
+                      SELECT stored.seq FROM log_progress AS stored WHERE stored.partition = events.partition)
+                ORDER BY mentions.time_ms DESC, mentions.seq DESC
+                LIMIT ?5))) AS mention
+        WHERE members.user_id = ?1
+        ORDER BY time_ms DESC, members.team_id DESC, seq DESC
+        LIMIT ?5) AS found
+    CROSS JOIN events
+    WHERE events.team_id = found.team_id AND events.seq = found.seq
+    ORDER BY found.time_ms DESC, found.team_id DESC, found.seq DESC";
 
 /// Saves what `events` mention, which become stored. A row that is there already says the same.
 pub(super) async fn save_mentions<'a>(

@@ -1,6 +1,11 @@
 //! The statements on a file of their own: what they cost, and what they show.
 
-use huddle_domain::{Body, ClientId, Event, EventKind, Partition, Role, Seq, Tags, TeamId, UnixMillis, UserId};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use huddle_domain::{Body, ClientId, Event, EventKind, Name, Partition, Role, Seq, Tags, TeamId, UnixMillis, UserId};
 use huddle_store::{Batch, BatchItem, MessagePosition, MessageQuery, Order, StoreError};
 use sqlx::{Connection as _, Row as _, SqlitePool, sqlite::SqlitePoolOptions};
 
@@ -174,7 +179,6 @@ async fn reads_search_by_an_index_and_sort_nothing() {
         teams::LIST_TEAMS,
         sends::SENDS_BY_KEY,
         sends::EVENTS_AT,
-        mentions::LIST_MENTIONS,
         directory::LIST_MEMBERS,
         directory::LIST_USER_TEAMS,
     ];
@@ -189,6 +193,53 @@ async fn reads_search_by_an_index_and_sort_nothing() {
     }
     let plan = plan_of(&pool, messages::LIST_MESSAGES).await;
     assert_eq!(plan.iter().filter(|step| step.contains("events_messages")).count(), 2, "{plan:#?}");
+}
+
+/// However often a stranger mentions the user in a team of the stranger's own.
+#[tokio::test]
+async fn a_page_of_mentions_costs_the_same_whatever_is_written_in_other_teams() {
+    let to_bob = |team_id, seq| {
+        let tags = Tags::new(vec![UserId::parse("bob").unwrap()], None).unwrap();
+        event(team_id, seq, EventKind::Posted { body: Body::parse("hello").unwrap(), tags })
+    };
+    let bob = UserId::parse("bob").unwrap();
+    let mut own = vec![event("a", 1, EventKind::TeamCreated { name: Name::parse("Team").unwrap(), owner: bob })];
+    own.extend((2..=40).map(|seq| to_bob("a", seq)));
+    let pool = database().await;
+    let progress = store_all(&pool, Seq::ZERO, &own).await;
+    let before = list_bobs_mentions(&pool).await;
+    let others: Vec<Event> = (41..=10_040).map(|seq| to_bob("b", seq)).collect();
+    store_all(&pool, progress, &others).await;
+    sqlx::raw_sql("ANALYZE").execute(&pool).await.unwrap();
+    let after = list_bobs_mentions(&pool).await;
+    assert_eq!(before.0, (31..=40).rev().collect::<Vec<_>>());
+    assert_eq!(after.0, before.0);
+    assert!(before.1 > 0 && after.1 <= before.1 + before.1 / 10, "{} steps instead of {}", after.1, before.1);
+
+    for step in plan_of(&pool, mentions::LIST_MENTIONS).await {
+        let scans =
+            step.starts_with("SCAN") && !["VIRTUAL TABLE", "(subquery", "found"].iter().any(|fine| step.contains(fine));
+        assert!(!scans && !step.contains("AUTOMATIC"), "{step}");
+    }
+}
+
+async fn store_all(pool: &SqlitePool, progress: Seq, events: &[Event]) -> Seq {
+    append(pool, P0, events).await;
+    let mut connection = pool.acquire().await.unwrap();
+    apply(&mut connection, P0, progress, &batch(events)).await.unwrap().through
+}
+
+/// The positions on a page of bob's mentions, and the steps of SQLite's machine that it took.
+async fn list_bobs_mentions(pool: &SqlitePool) -> (Vec<u64>, u64) {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    pool.acquire().await.unwrap().lock_handle().await.unwrap().set_progress_handler(1, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let page = list_mentions(pool, &UserId::parse("bob").unwrap(), None, 10).await.unwrap();
+    pool.acquire().await.unwrap().lock_handle().await.unwrap().remove_progress_handler();
+    (page.items.iter().map(|message| message.seq.get()).collect(), steps.load(Ordering::Relaxed))
 }
 
 async fn plan_of(pool: &SqlitePool, statement: &str) -> Vec<String> {

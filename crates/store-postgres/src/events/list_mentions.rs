@@ -11,18 +11,24 @@ use crate::{
     row::{EventRow, columns},
 };
 
-/// Walks the user's mentions in the order of their key, and looks at the membership on the way. That look is a plain
-/// sub-select, which the planner cannot turn into a join that reads all mentions of the user.
+/// Takes one page of each of the user's teams, and of those the newest: how often others mention the user in teams of their
+/// own does not matter.
 const LIST_MENTIONS: &str = "
     SELECT found.*
     FROM (
-        SELECT time_ms, team_id, seq
-        FROM mentions
-        WHERE user_id = $1 AND (time_ms, team_id, seq) < ($2, $3, $4)
-          AND (SELECT true
-               FROM members JOIN teams USING (team_id)
-               WHERE members.team_id = mentions.team_id AND members.user_id = $1)
-        ORDER BY time_ms DESC, team_id DESC, seq DESC
+        SELECT mention.*
+        FROM members JOIN teams USING (team_id) CROSS JOIN LATERAL (
+            SELECT time_ms, team_id, seq
+            FROM mentions
+            WHERE user_id = $1 AND team_id = members.team_id
+              AND (time_ms, seq) < ($2, CASE
+                  WHEN members.team_id < $3 THEN 9223372036854775807
+                  WHEN members.team_id = $3 THEN $4
+                  ELSE 0 END)
+            ORDER BY time_ms DESC, seq DESC
+            LIMIT $5) AS mention
+        WHERE members.user_id = $1
+        ORDER BY mention.time_ms DESC, mention.team_id DESC, mention.seq DESC
         LIMIT $5) AS mention
     CROSS JOIN LATERAL (
         SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,

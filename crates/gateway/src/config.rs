@@ -23,7 +23,7 @@ pub struct Config {
     /// Origins (scheme, host, port) whose pages may connect and call, besides the gateway's own; `*` = all. Requests
     /// without an `Origin` header come from no page and are let in. Default: none.
     pub allowed_origins: Vec<String>,
-    /// Most connections at once, on each worker. Default: 20,000.
+    /// Most native connections at once, and most Socket.IO sessions, on each worker. Default: 20,000.
     pub connections_per_worker_max: usize,
     /// Largest frame and request body from a client. Default: 64 KiB.
     pub frame_max: ByteCount,
@@ -118,6 +118,9 @@ impl Config {
             ("heartbeat", "100ms", self.heartbeat >= Duration::from_millis(100)),
             ("outbox_max", "64KiB", self.outbox_max >= ByteCount::kibibytes(64)),
             ("outbox_frames_max", "16", self.outbox_frames_max >= 16),
+            ("socketio.payload_max", "52KiB", self.socketio.payload_max.as_u64() >= FRAME_BYTES_MIN),
+            ("socketio.ping_interval", "100ms", self.socketio.ping_interval >= Duration::from_millis(100)),
+            ("socketio.ping_timeout", "100ms", self.socketio.ping_timeout >= Duration::from_millis(100)),
         ];
         if let Some((setting, minimum, _)) = checks.into_iter().find(|(_, _, is_met)| !is_met) {
             return Err(ConfigError::TooSmall { setting, minimum });

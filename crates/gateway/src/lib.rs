@@ -4,12 +4,12 @@
 mod config;
 mod connection;
 mod core;
-mod cors;
 mod labellab;
 mod memberships;
 mod metrics;
 mod names;
 mod native;
+mod origins;
 mod page;
 mod relay;
 mod rest;

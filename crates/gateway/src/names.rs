@@ -14,7 +14,7 @@ use crate::upstream::{Directory, NAMES_PER_QUESTION_MAX};
 
 /// How long an answer is used before the directory is asked again, beside the readers.
 const FRESH: Duration = Duration::from_mins(1);
-/// How long nothing is asked about users of whom the directory did not say anything in time.
+/// How long nobody waits for the directory after it did not answer in time.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Most users that are kept; beyond it all of them are forgotten.
 const USERS_MAX: usize = 100_000;
@@ -26,11 +26,13 @@ pub(crate) struct Names {
     runtime: Handle,
     // A plain mutex: held for look-ups and inserts, never across an await.
     users: Mutex<HashMap<UserId, Known>>,
+    // Held for a copy or an assignment.
+    silent_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone)]
 struct Known {
-    /// `None` = the directory knows none, or did not answer.
+    /// `None` = the directory knows none.
     name: Option<Name>,
     /// From when on the directory is to be asked again.
     stale: Instant,
@@ -39,11 +41,11 @@ struct Known {
 impl Names {
     /// Must be called within the runtime that stale names are to be asked for on.
     pub(crate) fn new(directory: Directory) -> Self {
-        Self { directory, runtime: Handle::current(), users: Mutex::default() }
+        Self { directory, runtime: Handle::current(), users: Mutex::default(), silent_until: Mutex::default() }
     }
 
     /// The names of `users`, as far as there are any. Waits only for users that were never asked about, for half a
-    /// second at most for each thousand of them.
+    /// second at most for each thousand of them; when that was in vain, nobody waits for two seconds.
     pub(crate) async fn of<'a>(self: &Arc<Self>, users: impl IntoIterator<Item = &'a UserId>) -> HashMap<UserId, Name> {
         let (mut named, mut unknown, mut stale) = (HashMap::new(), Vec::new(), Vec::new());
         {
@@ -70,7 +72,7 @@ impl Names {
             let this = Arc::clone(self);
             self.runtime.spawn(async move { this.ask(&stale).await });
         }
-        if !unknown.is_empty() {
+        if !unknown.is_empty() && !self.is_silent() {
             named.extend(self.ask(&unknown).await);
         }
         named
@@ -93,12 +95,9 @@ impl Names {
                 }
                 Err(refusal) => {
                     tracing::debug!(reason = %refusal, "names cannot be had");
-                    let mut known = self.users();
-                    let stale = Instant::now() + PAUSE_AFTER_FAILURE;
-                    for user in question {
-                        // A name that is known stays in use.
-                        known.entry(user.clone()).or_insert(Known { name: None, stale }).stale = stale;
-                    }
+                    let silent_until = Instant::now() + PAUSE_AFTER_FAILURE;
+                    *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(silent_until);
+                    return named;
                 }
             }
         }
@@ -114,6 +113,12 @@ impl Names {
             }
             known.insert(user, Known { name, stale });
         }
+    }
+
+    /// Whether the directory has just failed to answer.
+    fn is_silent(&self) -> bool {
+        let silent_until = *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        silent_until.is_some_and(|silent_until| Instant::now() < silent_until)
     }
 
     fn users(&self) -> MutexGuard<'_, HashMap<UserId, Known>> {

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, rc::Rc, sync::Arc, time::Duration};
 
-use actix_web::{App, HttpServer, rt::net::TcpStream, web};
+use actix_web::{App, HttpServer, middleware::from_fn, rt::net::TcpStream, web};
 use huddle_auth::Verifier;
 use huddle_bus::Bus;
 use huddle_log::{Log, Watermarks};
@@ -13,12 +13,11 @@ use tonic::transport::Channel;
 use crate::{
     Config, ConfigError,
     core::Core,
-    cors,
     labellab::{self, LabelLab},
     memberships::Memberships,
     metrics::GatewayMetrics,
     names::Names,
-    native,
+    native, origins,
     page::{self, Demo, Page},
     relay::Relay,
     rest,
@@ -209,11 +208,12 @@ impl Server {
             let sessions = socketio.as_ref().map(|server| {
                 // The rules have been checked with the rest of the settings.
                 let rules = core.config.labellab_rules().unwrap_or_default();
-                let sessions = server.worker(Rc::new(LabelLab::new(Rc::clone(&worker), rules)));
+                let sessions = server.worker(Rc::new(LabelLab::new(&worker, rules)));
                 Rc::clone(worker.socketio.get_or_init(|| sessions))
             });
             App::new()
-                .wrap(cors::headers(Arc::clone(&core)))
+                .wrap(from_fn(origins::guard))
+                .wrap(origins::headers(Arc::clone(&core)))
                 .app_data(worker)
                 .route("/v1/ws", web::get().to(native::upgrade))
                 .configure(|routes| {

@@ -30,8 +30,8 @@ pub(crate) struct CatchUp {
     subscription: Rc<Subscription>,
     /// What the client has seen; `None` = it only wants what happens from now on.
     cursor: Option<Seq>,
-    /// Everything after this position is held or delivered; what lies up to it is in history.
-    fence: Seq,
+    /// Everything after this position is held or delivered; what lies up to it is in history. `None` before that.
+    fence: Option<Seq>,
 }
 
 impl CatchUp {
@@ -43,6 +43,10 @@ impl CatchUp {
         team: TeamId,
         user: Option<UserId>,
     ) -> Result<Self, Refusal> {
+        if !connection.is_open() {
+            // Nobody would ever end it.
+            return Err(relay::unavailable());
+        }
         let count = {
             let subscriptions = connection.subscriptions.borrow();
             if subscriptions.contains_key(&team) {
@@ -58,15 +62,20 @@ impl CatchUp {
         }
         let subscription = worker.hub.hold(team.clone(), Rc::clone(connection), user);
         connection.subscriptions.borrow_mut().insert(team, Rc::clone(&subscription));
-        Ok(Self { worker: Rc::clone(worker), subscription, cursor: None, fence: Seq::ZERO })
+        Ok(Self { worker: Rc::clone(worker), subscription, cursor: None, fence: None })
     }
 
     pub(crate) fn team(&self) -> &TeamId {
         &self.subscription.team
     }
 
-    /// Everything after this position is held or delivered; set by [`CatchUp::open`].
+    /// Everything after this position is held or delivered, once the subscription is open.
     pub(crate) fn fence(&self) -> Seq {
+        self.fence.unwrap_or(Seq::ZERO)
+    }
+
+    /// The same, as soon as the subscription has been attached to the live events, whether it was opened or not.
+    pub(crate) fn attached_at(&self) -> Option<Seq> {
         self.fence
     }
 
@@ -86,10 +95,11 @@ impl CatchUp {
     }
 
     async fn attach(&mut self) -> Result<Seq, Refusal> {
-        self.fence = self.worker.hub.attach(&self.subscription).await?;
-        self.check_member(self.fence).await?;
-        self.subscription.set_sent(self.fence);
-        Ok(self.fence)
+        let fence = self.worker.hub.attach(&self.subscription).await?;
+        self.fence = Some(fence);
+        self.check_member(fence).await?;
+        self.subscription.set_sent(fence);
+        Ok(fence)
     }
 
     async fn check_member(&self, min_seq: Seq) -> Result<(), Refusal> {
@@ -100,7 +110,7 @@ impl CatchUp {
     /// Takes the client's cursor, once the subscription is open. After an error the subscription has ended.
     pub(crate) async fn set_cursor(&mut self, cursor: Seq) -> Result<(), Refusal> {
         let outcome = async {
-            if cursor > self.fence {
+            if cursor > self.fence() {
                 self.check_cursor(cursor).await?;
                 // Events up to the cursor are not sent, so a removal among them must be part of the answer.
                 self.check_member(cursor).await?;
@@ -149,12 +159,14 @@ impl CatchUp {
     }
 
     async fn catch_up(&self) -> Result<(), Refusal> {
-        let mut place = Contiguity::after(self.cursor.unwrap_or(self.fence));
+        let mut place = Contiguity::after(self.cursor.unwrap_or(self.fence()));
         if self.cursor.is_some() {
-            self.send_history(&mut place, self.fence).await?;
+            self.send_history(&mut place, self.fence()).await?;
         }
         let mut overflows = 0;
         while !self.subscription.is_ended() {
+            // Before the held events are taken: nothing is awaited between finding none and being live.
+            self.subscription.connection.has_room().await;
             let HeldEvents { deliveries, overflowed } = self.subscription.take_held();
             for delivery in &deliveries {
                 self.send_held(&mut place, delivery).await?;
@@ -225,7 +237,7 @@ impl CatchUp {
         place.advance(delivery.event.seq);
         self.subscription.set_sent(delivery.event.seq);
         self.subscription.connection.push_delivery(delivery);
-        if delivery.event.seq > self.fence
+        if delivery.event.seq > self.fence()
             && self.subscription.user().is_some_and(|user| is_removal_of(&delivery.event, user))
         {
             self.worker.hub.end_because(&self.subscription, not_found());

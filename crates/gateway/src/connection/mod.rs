@@ -128,9 +128,9 @@ impl Connection {
         self.watch(self.way.deliver(delivery));
     }
 
-    /// Tells that somebody is typing.
+    /// Tells that somebody is typing. Where there is no room, nobody is told: it is worth no connection.
     pub(crate) fn push_typing(&self, team: &TeamId, typing: &Typing) {
-        self.watch(self.way.typing(team, typing));
+        let _ = self.way.typing(team, typing);
     }
 
     /// Tells that a subscription has ended without the client's asking; `sent` is how far the client got.
@@ -141,6 +141,11 @@ impl Connection {
     /// Answers a Socket.IO event by its acknowledgement, if it asked for one.
     pub(crate) fn acknowledge(&self, ack: Option<AckId>, answer: &serde_json::Value) {
         self.watch(self.way.acknowledge(ack, answer));
+    }
+
+    /// Whether the client is still there, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        self.way.is_open()
     }
 
     /// Waits until there is room for more, or until the connection is closed. Cancel safe.

@@ -2,7 +2,8 @@
 
 use std::{
     cell::{OnceCell, RefCell},
-    rc::Rc,
+    collections::BTreeSet,
+    rc::{Rc, Weak},
     sync::Arc,
     time::SystemTime,
 };
@@ -24,18 +25,20 @@ use super::{
 };
 use crate::{
     connection::{Connection, Identity, Way as ConnectionWay, token_refusal},
+    memberships::not_found,
     worker::Worker,
 };
 
 /// LabelLab's chat, on one worker thread.
 pub(crate) struct LabelLab {
-    worker: Rc<Worker>,
+    // The worker keeps the sessions, and these keep this.
+    worker: Weak<Worker>,
     rules: Rc<LabelLabRules>,
 }
 
 impl LabelLab {
-    pub(crate) fn new(worker: Rc<Worker>, rules: LabelLabRules) -> Self {
-        Self { worker, rules: Rc::new(rules) }
+    pub(crate) fn new(worker: &Rc<Worker>, rules: LabelLabRules) -> Self {
+        Self { worker: Rc::downgrade(worker), rules: Rc::new(rules) }
     }
 }
 
@@ -45,14 +48,18 @@ impl Application for LabelLab {
         request: ConnectRequest,
         socket: Socket,
     ) -> LocalBoxFuture<'static, Result<Rc<dyn Handler>, ConnectRefused>> {
-        let (worker, rules) = (Rc::clone(&self.worker), Rc::clone(&self.rules));
+        let (worker, rules) = (self.worker.upgrade(), Rc::clone(&self.rules));
         async move {
+            let Some(worker) = worker else {
+                // The worker is as good as gone, and the session with it.
+                return Err(ConnectRefused { message: "the gateway stops".to_owned(), data: None });
+            };
             let metrics = worker.core.metrics.clone();
             let client = connect(worker, rules, request, socket.clone()).await.map_err(|refusal| {
                 metrics.refused(refusal.code);
                 tracing::debug!(code = refusal.code.as_str_name(), "a Socket.IO client may not connect");
                 if refusal.code.is_retryable() {
-                    // A client that is refused stays away. One whose session ends comes back, later and later.
+                    // A client that is refused stays away; one whose session ends comes back. So it gets no refusal.
                     socket.close();
                 }
                 let error = Error::from(refusal);
@@ -83,25 +90,35 @@ async fn connect(
     };
     let user = identity.as_ref().map(|identity| identity.user.clone());
     let following = Rc::new(Following::default());
-    let partitions = core.log.partitions();
-    let way = Way { socket, user: user.clone(), partitions, following: Rc::clone(&following) };
+    let way = Way { socket, user: user.clone(), following: Rc::clone(&following) };
     let connection = Rc::new(Connection::new(Arc::clone(&core), ConnectionWay::LabelLab(way)));
     let caller = user.clone().map_or(Caller::Anybody, Caller::User);
     let follower = Follower { worker: Rc::clone(&worker), connection: Rc::clone(&connection), user, following };
 
     let has_said = join.is_some() || !resume.is_empty();
-    // Membership bounds the others' wishes.
-    let may_follow = |team: &TeamId| caller != Caller::Anybody || rules.legacy_teams.contains(team);
-    let cursors = resume.into_iter().filter(|(team, _)| may_follow(team)).collect();
     let is_automatic = join.is_none();
-    let teams = match (join, &caller) {
-        (Some(teams), _) => teams.into_iter().filter(|team| may_follow(team)).collect(),
-        (None, Caller::Anybody) => rules.legacy_teams.clone(),
-        (None, Caller::User(user)) => {
-            core.memberships.teams_of(user, core.config.subscriptions_per_connection_max).await?
-        }
+    let teams_max = core.config.subscriptions_per_connection_max;
+    let known: BTreeSet<TeamId> = match &caller {
+        Caller::Anybody => rules.legacy_teams.iter().cloned().collect(),
+        Caller::User(user) => core.memberships.teams_of(user, teams_max).await?.into_iter().collect(),
     };
-    follower.begin(teams, cursors, is_automatic).await;
+    let named: BTreeSet<TeamId> = match join {
+        Some(named) => named.into_iter().collect(),
+        // A cursor of another team is a wish to follow that, too.
+        None => known.iter().chain(resume.keys()).cloned().collect(),
+    };
+    // One packet can name a thousand teams: those of others are not opened only to be refused.
+    let may_be_known = |team: &TeamId| known.contains(team) || known.len() >= teams_max;
+    let (teams, foreign): (BTreeSet<_>, BTreeSet<_>) = named.into_iter().partition(may_be_known);
+    for team in &foreign {
+        connection.subscription_ended(team, None, not_found());
+    }
+    follower.begin(teams, &resume, is_automatic).await;
+    if worker.is_draining() {
+        // Nobody would send it away any more.
+        connection.end_subscriptions(&worker);
+        return Err(Refusal::new(ErrorCode::Unavailable, "the gateway restarts"));
+    }
     if has_said {
         follower.settle();
     }

@@ -189,7 +189,7 @@ impl Client {
         if !is_soon {
             let core = &self.follower.worker.core;
             let name = core.names.of([user]).await.remove(user);
-            core.relay.signal_typing(&team, &Typing { user: user.clone(), name }).await?;
+            core.relay.signal_typing(&team, &Typing::new(user.clone(), name)).await?;
         }
         self.acknowledge(event.ack, &json!({}));
         Ok(())
@@ -210,49 +210,51 @@ impl Client {
     /// Keeps the client's deadlines until it is gone.
     pub(super) async fn tend(self: Rc<Self>) {
         let following = Rc::clone(&self.follower.following);
-        let heartbeat = self.follower.worker.core.config.heartbeat;
         let settle_at = Instant::now() + SETTLE_PATIENCE;
-        let mut look_at = Instant::now() + heartbeat;
         let mut retries = Backoff::new(RETRY_BASE, RETRY_CAP);
         let mut refresh_at = next_refresh();
+        let mut refreshing: Option<LocalBoxFuture<'static, bool>> = None;
         if following.has_broken() {
             refresh_at = Instant::now() + retries.next_delay(&mut rand::rng());
         }
         while !self.gone.is.get() {
-            let mut next = look_at;
-            if let Some(deadline) = self.follower.connection.identity_deadline() {
-                next = next.min(deadline);
-            }
-            if !following.is_settled() {
-                next = next.min(settle_at);
-            }
-            if following.is_automatic() {
-                next = next.min(refresh_at);
-            }
+            let is_refreshed = refreshing.is_none() && (following.is_automatic() || following.has_broken());
+            let deadlines = [
+                self.follower.connection.identity_deadline(),
+                (!following.is_settled()).then_some(settle_at),
+                is_refreshed.then_some(refresh_at),
+            ];
+            let next = deadlines.into_iter().flatten().min();
             tokio::select! {
-                () = self.gone.told.notified() => return,
+                () = self.gone.told.notified() => break,
                 () = following.broke.notified() => {
                     refresh_at = refresh_at.min(Instant::now() + retries.next_delay(&mut rand::rng()));
                 }
-                () = sleep_until(next) => {}
+                is_whole = outcome(&mut refreshing) => {
+                    if is_whole {
+                        retries = Backoff::new(RETRY_BASE, RETRY_CAP);
+                        refresh_at = next_refresh();
+                    } else {
+                        refresh_at = Instant::now() + retries.next_delay(&mut rand::rng());
+                    }
+                }
+                () = reached(next) => {}
             }
             let now = Instant::now();
             self.follower.connection.keep_identity();
-            if now >= look_at {
-                look_at = now + heartbeat;
-            }
             if !following.is_settled() && now >= settle_at {
                 self.follower.settle();
             }
-            if following.is_automatic() && now >= refresh_at {
-                let is_whole = self.refresh().await;
-                if is_whole {
-                    retries = Backoff::new(RETRY_BASE, RETRY_CAP);
-                    refresh_at = next_refresh();
-                } else {
-                    refresh_at = Instant::now() + retries.next_delay(&mut rand::rng());
-                }
+            if is_refreshed && refreshing.is_none() && now >= refresh_at {
+                let client = Rc::clone(&self);
+                refreshing = Some(async move { client.refresh().await }.boxed_local());
             }
+        }
+        if let Some(refreshing) = refreshing {
+            // What is being opened is not to be left half-way, and then to be ended.
+            refreshing.await;
+            following.end();
+            self.follower.connection.end_subscriptions(&self.follower.worker);
         }
     }
 
@@ -260,12 +262,29 @@ impl Client {
     async fn refresh(&self) -> bool {
         let core = &self.follower.worker.core;
         let teams = match &self.caller {
+            _ if !self.follower.following.is_automatic() => Ok(Vec::new()),
             Caller::User(user) => core.memberships.teams_of(user, core.config.subscriptions_per_connection_max).await,
             Caller::Anybody => Ok(self.rules.legacy_teams.clone()),
         };
         let is_known = teams.is_ok();
         self.follower.refresh(teams.unwrap_or_default()).await;
         is_known && !self.follower.following.has_broken()
+    }
+}
+
+/// The outcome of what is under way; never, where nothing is. Cancel safe.
+async fn outcome(running: &mut Option<LocalBoxFuture<'static, bool>>) -> bool {
+    let Some(future) = running else { return std::future::pending().await };
+    let outcome = future.await;
+    *running = None;
+    outcome
+}
+
+/// Waits for a deadline; for ever where there is none.
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

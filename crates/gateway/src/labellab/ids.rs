@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The largest whole number that every JavaScript client can tell from its neighbours (2^53 - 1).
-const EXACT_MAX: u64 = (1 << 53) - 1;
+pub(super) const EXACT_MAX: u64 = (1 << 53) - 1;
 
 /// An id as a client sent it: a whole number or a text.
 #[derive(Debug, Clone, PartialEq, Eq)]

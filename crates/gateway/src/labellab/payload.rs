@@ -50,7 +50,7 @@ enum SentSeq {
 #[serde(default)]
 struct ConnectArgument {
     token: Option<String>,
-    resume: BTreeMap<String, Option<SentSeq>>,
+    resume: Option<BTreeMap<String, Option<SentSeq>>>,
     join: Option<Vec<SentId>>,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn wishes(auth: serde_json::Value, query: &[(String, String)]) -> Res
     }
     let argument: ConnectArgument = serde_json::from_value(auth).map_err(|_| malformed("auth"))?;
     let join = argument.join.map(|teams| teams.iter().map(|team| parse_team(&team.0)).collect::<Result<_, _>>());
-    Ok(Wishes { token: argument.token, resume: cursors(argument.resume)?, join: join.transpose()? })
+    Ok(Wishes { token: argument.token, resume: cursors(argument.resume.unwrap_or_default())?, join: join.transpose()? })
 }
 
 /// The one argument of an event.

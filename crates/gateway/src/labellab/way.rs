@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use huddle_domain::{EventKind, Partitions, Seq, TeamId, UserId};
+use huddle_domain::{EventKind, Seq, TeamId, UserId};
 use huddle_proto::{
     Refusal,
     gateway::v1::{Error, ErrorCode, server_frame::Content},
@@ -10,11 +10,12 @@ use huddle_proto::{
 use huddle_socketio::{AckId, EventFrame, Full, Socket};
 use serde::Serialize;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     encode::NotificationView,
     following::Following,
-    ids::{ShownId, ShownNumber},
+    ids::{EXACT_MAX, ShownId, ShownNumber},
     typing::Typing,
 };
 use crate::{relay::Delivery, sends::Accepted};
@@ -24,7 +25,6 @@ pub(crate) struct Way {
     pub(super) socket: Socket,
     /// Whose mentions are notified; `None` for a client without a token.
     pub(super) user: Option<UserId>,
-    pub(super) partitions: Partitions,
     pub(super) following: Rc<Following>,
 }
 
@@ -86,7 +86,7 @@ impl Way {
         let EventKind::Posted { tags, .. } = &delivery.event.kind else { return Ok(()) };
         match &self.user {
             Some(user) if tags.mentions().contains(user) => {
-                let id = notification_id(self.partitions, &delivery.event.team, delivery.event.seq);
+                let id = notification_id(&delivery.event.team, delivery.event.seq);
                 self.emit("notification", &NotificationView::mentioned(id, delivery.sender_name(), user))
             }
             _ => Ok(()),
@@ -95,8 +95,7 @@ impl Way {
 
     /// Tells that somebody is typing.
     pub(crate) fn typing(&self, team: &TeamId, typing: &Typing) -> Result<(), Full> {
-        let (team, user) = (ShownId(team.as_str()), ShownId(typing.user.as_str()));
-        self.emit("typing", &json!({ "team_id": team, "user_id": user, "username": typing.shown_name() }))
+        self.socket.emit(typing.frame(team, self.socket.namespace()))
     }
 
     /// Tells that a subscription has ended, unless it can be made again without the client's doing: `sent` is how far the
@@ -134,10 +133,13 @@ impl Way {
     }
 }
 
-/// The id of the notification that the message at `seq` mentions somebody: different for each of all teams' messages.
-pub(crate) fn notification_id(partitions: Partitions, team: &TeamId, seq: Seq) -> u64 {
-    let partition = partitions.of(team).number();
-    seq.get().saturating_mul(u64::from(partitions.count())).saturating_add(u64::from(partition))
+/// The id of the notification that the message of `team` at `seq` mentions somebody: a number that every client can hold,
+/// and the same for good. Positions of different teams may be the same, so it is a digest of both: of a million mentions,
+/// two have the same id once in some twenty thousand times.
+pub(crate) fn notification_id(team: &TeamId, seq: Seq) -> u64 {
+    let digest = Sha256::new().chain_update(seq.get().to_be_bytes()).chain_update(team.as_str()).finalize();
+    let number = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    number & EXACT_MAX
 }
 
 /// A refusal as clients get it: `{code, message, retryable}`, the code by its name.

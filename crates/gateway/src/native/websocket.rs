@@ -7,7 +7,6 @@ use huddle_websocket::{Accepted, Outbox, accept};
 
 use super::{Encoding, SUBPROTOCOL_JSON, SUBPROTOCOL_PROTO, serve::serve};
 use crate::{
-    Config,
     connection::{Connection, Way},
     worker::Worker,
 };
@@ -18,9 +17,6 @@ pub(crate) async fn upgrade(request: HttpRequest, payload: web::Payload) -> Resu
         return Ok(HttpResponse::InternalServerError().finish());
     };
     let config = &worker.core.config;
-    if !is_allowed_origin(config, &request) {
-        return Ok(HttpResponse::Forbidden().body("this origin is not allowed to connect\n"));
-    }
     if worker.is_draining() || worker.connection_count() >= config.connections_per_worker_max {
         return Ok(HttpResponse::ServiceUnavailable()
             .insert_header((header::RETRY_AFTER, "1"))
@@ -56,41 +52,11 @@ fn encoding(request: &HttpRequest) -> Option<Encoding> {
     if asked { None } else { Some(Encoding::Json) }
 }
 
-/// Browsers name the page's origin; other clients name none. A page of the gateway's own host may always connect.
-fn is_allowed_origin(config: &Config, request: &HttpRequest) -> bool {
-    let Some(origin) = request.headers().get(header::ORIGIN) else { return true };
-    let Ok(origin) = origin.to_str() else { return false };
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    config.allows_origin(origin, host)
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-
-    #[test]
-    fn only_listed_origins_and_the_gateways_own_may_connect() {
-        let config = Config { allowed_origins: vec!["https://chat.example".to_owned()], ..Config::default() };
-        let cases = [
-            (None, true),
-            (Some("https://chat.example"), true),
-            (Some("http://huddle.example:8080"), true),
-            (Some("https://chat.example.evil.example"), false),
-            (Some("https://chat.example@evil.example"), false),
-            (Some("http://chat.example"), false),
-            (Some("null"), false),
-            (Some(""), false),
-        ];
-        for (origin, is_allowed) in cases {
-            let mut request = TestRequest::default().insert_header((header::HOST, "huddle.example:8080"));
-            if let Some(origin) = origin {
-                request = request.insert_header((header::ORIGIN, origin));
-            }
-            assert_eq!(is_allowed_origin(&config, &request.to_http_request()), is_allowed, "{origin:?}");
-        }
-    }
 
     #[test]
     fn the_subprotocol_decides_the_encoding() {

@@ -21,6 +21,9 @@ use crate::{labellab::Typing, worker::WorkerMessage};
 const FILL_PATIENCE: Duration = Duration::from_secs(10);
 const FILL_BACKOFF_BASE: Duration = Duration::from_millis(50);
 const FILL_BACKOFF_CAP: Duration = Duration::from_secs(1);
+/// Signals of one team that are passed on in each period: more than people can follow. Each goes to all members.
+const SIGNALS_PER_PERIOD_MAX: usize = 10;
+const SIGNALS_PERIOD: Duration = Duration::from_secs(1);
 
 /// What workers ask of a feed.
 #[derive(Debug)]
@@ -39,6 +42,9 @@ struct Feed {
     place: Contiguity,
     /// Attached subscriptions that show people.
     people: usize,
+    /// Signals that were passed on in the period that ends then.
+    signals_passed: usize,
+    signals_until: Instant,
 }
 
 /// Follows `team` until the last subscription has left, or until the flow cannot be kept whole.
@@ -48,8 +54,15 @@ pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Rec
         Ok((live, last)) => {
             relay.memberships.follow(&team, last);
             let place = Contiguity::after(last);
-            let mut feed =
-                Feed { relay: Arc::clone(&relay), team: team.clone(), attached: HashMap::new(), place, people: 0 };
+            let mut feed = Feed {
+                relay: Arc::clone(&relay),
+                team: team.clone(),
+                attached: HashMap::new(),
+                place,
+                people: 0,
+                signals_passed: 0,
+                signals_until: Instant::now(),
+            };
             let outcome = feed.follow(live, &mut commands).await;
             relay.memberships.unfollow(&team);
             relay.forget(&team, &mut commands);
@@ -135,7 +148,7 @@ impl Feed {
                     Some(LiveItem::Interrupted) => self.catch_up().await?,
                     None => return Err(unavailable()),
                 },
-                signal = signals.next() => self.take_signal(&signal).await,
+                signal = signals.next() => self.take_signal(&signal),
             }
         }
     }
@@ -244,9 +257,20 @@ impl Feed {
         }
     }
 
-    async fn take_signal(&self, payload: &Bytes) {
-        if let Some(typing) = Typing::decode(payload).map(Arc::new) {
-            self.tell(|| WorkerMessage::Typing { team: self.team.clone(), typing: Arc::clone(&typing) }).await;
+    /// Passes a signal on where there is room; what is too much is dropped.
+    fn take_signal(&mut self, payload: &Bytes) {
+        let now = Instant::now();
+        if now >= self.signals_until {
+            (self.signals_until, self.signals_passed) = (now + SIGNALS_PERIOD, 0);
+        }
+        let Some(typing) = Typing::decode(payload).map(Arc::new) else { return };
+        if self.signals_passed >= SIGNALS_PER_PERIOD_MAX {
+            return;
+        }
+        self.signals_passed += 1;
+        for (_, worker) in self.attached.values() {
+            // A worker without room has events to deliver.
+            let _ = worker.try_send(WorkerMessage::Typing { team: self.team.clone(), typing: Arc::clone(&typing) });
         }
     }
 

@@ -101,6 +101,9 @@ impl Relay {
     /// Sees to it that `worker` receives the live events of `team`, and returns the feed's position: the worker
     /// receives every event after it, in order, without a gap, until the attachment is dropped. With `people` it also
     /// receives senders' names, and who is typing.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: a call that is dropped while the feed answers leaves the feed with one subscription too many.
     pub(crate) async fn attach(
         self: &Arc<Self>,
         worker: WorkerId,

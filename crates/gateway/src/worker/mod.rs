@@ -7,7 +7,7 @@ mod receipts;
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::Duration,
 };
@@ -31,6 +31,9 @@ const MESSAGES_MAX: usize = 4_096;
 const MESSAGES_PER_TURN: usize = 64;
 /// The upper bound of the wait that `go_away` asks for, so that clients do not all come back at once.
 const RECONNECT_SPREAD: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether tokens have been revoked.
+const IDENTITY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What reaches a worker from outside.
 #[derive(Debug, Clone)]
@@ -72,6 +75,7 @@ impl Worker {
             socketio: OnceCell::new(),
         });
         receipts::start(&worker);
+        actix_web::rt::spawn(Self::look_after_identities(Rc::downgrade(&worker)));
         let receiver = Rc::clone(&worker);
         actix_web::rt::spawn(async move {
             let mut turn = Vec::with_capacity(MESSAGES_PER_TURN);
@@ -83,6 +87,18 @@ impl Worker {
             }
         });
         worker
+    }
+
+    /// Ends connections whose token has been revoked, as long as the worker is there.
+    async fn look_after_identities(worker: Weak<Self>) {
+        loop {
+            sleep(IDENTITY_INTERVAL).await;
+            let Some(worker) = worker.upgrade() else { return };
+            let connections: Vec<_> = worker.connections.borrow().values().cloned().collect();
+            for connection in connections {
+                connection.keep_identity();
+            }
+        }
     }
 
     fn handle(self: &Rc<Self>, message: WorkerMessage) {

@@ -82,10 +82,9 @@ pub(super) async fn serve(request: HttpRequest) -> Answer {
         return Ok(HttpResponse::NotFound().json(Failure::new("No notifications found")));
     }
     let names = names_of_senders(core, &messages).await;
-    let partitions = core.log.partitions();
     let notification = |message: &Message| {
         let team = TeamId::parse(&message.team).ok()?;
-        let id = notification_id(partitions, &team, Seq::new(message.seq));
+        let id = notification_id(&team, Seq::new(message.seq));
         Some(NotificationView::mentioned(id, shown_name(&names, &message.sender), &user))
     };
     let body = messages.iter().filter_map(notification).collect();

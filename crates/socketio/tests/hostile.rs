@@ -1,7 +1,11 @@
 //! Clients that mean harm: each hurts itself alone, and leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use huddle_bus::{Bus, LocalBus};
@@ -300,13 +304,30 @@ async fn a_reader_that_is_too_slow_is_cut_loose_and_nobody_else() {
     for _ in 0..100 {
         slow.send("42[\"flood\",10,20000]").await;
     }
-    until(|| gateway.shared.disconnected.load(std::sync::atomic::Ordering::SeqCst) == 2).await;
+    until(|| gateway.shared.disconnected.load(Ordering::SeqCst) == 2).await;
     assert!(poll(gateway.address, &unpolled).await.is_refusal(1));
     bystander.send("42[\"echo\"]").await;
     assert_eq!(bystander.text().await, "42[\"echo-back\"]");
     assert!(resident_bytes() < before + GROWTH_MAX);
     drop((bystander, slow));
     gateway.is_empty().await;
+}
+
+#[tokio::test]
+async fn an_application_that_waits_for_room_goes_on_when_nobody_reads_any_more() {
+    let config = Config {
+        ping_interval: Duration::from_millis(300),
+        ping_timeout: Duration::from_millis(300),
+        outbox_max: 64 * 1024,
+        ..config()
+    };
+    let gateway = gateway(config);
+    let sid = Http::connect(gateway.address).await.open().await;
+    post(gateway.address, &sid, "40\x1e42[\"fill\"]").await;
+    until(|| gateway.shared.handlers.load(Ordering::SeqCst) == 1).await;
+    gateway.is_empty().await;
+    assert_eq!(gateway.shared.handlers.load(Ordering::SeqCst), 0);
+    assert_eq!(*gateway.shared.events.lock().unwrap(), ["fill"]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub struct Outbox {
     bytes_max: usize,
     frames_max: usize,
     queue: RefCell<Queue>,
-    /// Woken when frames have left, and when the body is gone.
+    /// Woken when frames have left, and when no more are taken.
     drained: Notify,
     /// Woken when a frame has been queued, and when no more are taken.
     filled: Notify,
@@ -81,6 +81,7 @@ impl Outbox {
             queue.frames.push_back(last);
             queue.wake();
             self.filled.notify_waiters();
+            self.drained.notify_waiters();
         }
     }
 
@@ -221,6 +222,8 @@ impl Drop for OutboxBody {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -249,6 +252,20 @@ mod tests {
         assert_eq!(lengths(2), [10, 20]);
         assert_eq!(lengths(2), [30]);
         assert!(lengths(2).is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_room_goes_on_when_nothing_more_is_taken() {
+        for end in [Outbox::abandon, Outbox::close] {
+            let outbox = Outbox::new(100, 2);
+            outbox.push(Bytes::from_static(b"a")).unwrap();
+            outbox.push(Bytes::from_static(b"b")).unwrap();
+            let mut waiting = std::pin::pin!(outbox.has_room());
+            assert!(waiting.as_mut().now_or_never().is_none());
+            end(&outbox, Bytes::from_static(b"last"));
+            let mut woken = Context::from_waker(Waker::noop());
+            assert!(waiting.as_mut().poll(&mut woken).is_ready());
+        }
     }
 
     #[test]

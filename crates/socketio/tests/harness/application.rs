@@ -98,6 +98,12 @@ impl TestHandler {
                     left -= 1;
                 }
             }
+            "fill" => {
+                while self.socket.is_open() && self.emit("fill", &"x".repeat(1_000)) {
+                    self.socket.has_room().await;
+                }
+            }
+            "panic" => panic!("as the client wishes"),
             "later" => {
                 let (socket, wait) = (self.socket.clone(), argument(&event, 0));
                 actix_web::rt::spawn(async move {

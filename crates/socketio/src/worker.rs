@@ -70,7 +70,7 @@ impl Worker {
         self.is_draining.set(true);
     }
 
-    /// Sessions that are open, or that still have something to hand out.
+    /// Sessions that are open, or that still have something to hand out to their client or on to the application.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
     }

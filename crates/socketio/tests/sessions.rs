@@ -376,6 +376,33 @@ async fn a_post_waits_for_the_one_before_it() {
 }
 
 #[tokio::test]
+async fn what_was_taken_in_is_handled_although_the_client_goes() {
+    let gateway = gateway(config());
+    let mut http = Http::connect(gateway.address).await;
+    let sid = http.open().await;
+    http.post(&sid, "40").await;
+    http.poll(&sid).await;
+    let polls = gateway.metric("polls_total");
+    http.send("GET", &format!("/socket.io/?EIO=4&transport=polling&sid={sid}"), "", b"").await;
+    until(|| gateway.metric("polls_total") > polls).await;
+    let taken = "42[\"slow\",1000]\x1e42[\"a\"]\x1e41\x1e40\x1e42[\"b\"]\x1e1\x1e42[\"c\"]";
+    assert_eq!(post(gateway.address, &sid, taken).await.text(), "ok");
+    drop(http);
+    until(|| gateway.shared.events.lock().unwrap().len() == 3).await;
+    gateway.is_empty().await;
+    assert_eq!(*gateway.shared.events.lock().unwrap(), ["slow", "a", "b"], "nothing behind the close packet");
+
+    let (mut socket, _) = WebSocket::connected(gateway.address).await;
+    for text in ["42[\"slow\",500]", "42[\"c\"]", "42[\"d\"]", "42[]", "42[\"e\"]"] {
+        socket.send(text).await;
+    }
+    socket.0.close(None).await.unwrap();
+    until(|| gateway.shared.events.lock().unwrap().len() == 6).await;
+    gateway.is_empty().await;
+    assert_eq!(gateway.shared.events.lock().unwrap()[3..], ["slow", "c", "d"], "nothing behind a breach");
+}
+
+#[tokio::test]
 async fn a_worker_takes_no_more_sessions_than_it_may_and_none_while_it_drains() {
     let gateway = gateway(Config { sessions_per_worker_max: 1, ..config() });
     let mut first = Http::connect_to(gateway.address, 0).await;

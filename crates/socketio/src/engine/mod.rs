@@ -45,6 +45,6 @@ pub trait Handler: 'static {
         None
     }
 
-    /// Called once, when the session is over. Never called from within a method of [`Session`].
+    /// Called once, when the session is over: behind the messages that the client had sent before it went. Never called from within a method of [`Session`].
     fn closed(&self);
 }

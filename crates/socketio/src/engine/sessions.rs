@@ -23,7 +23,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// All sessions that are open, or that still have something to hand out.
+/// All sessions that are open, or that still have something to hand out or to hand on.
 #[derive(Default)]
 pub(crate) struct Sessions(RefCell<HashMap<Secret, Rc<Inner>>>);
 
@@ -42,10 +42,10 @@ impl Sessions {
         drop(removed);
     }
 
-    /// The session, unless its time is over.
+    /// The session, unless it is over for its client.
     pub(crate) fn get(&self, secret: Secret) -> Option<Rc<Inner>> {
         let session = self.0.borrow().get(&secret).map(Rc::clone)?;
         session.expire();
-        self.0.borrow().get(&secret).map(Rc::clone)
+        self.0.borrow().get(&secret).filter(|session| session.is_reachable()).map(Rc::clone)
     }
 }

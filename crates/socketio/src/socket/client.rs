@@ -125,7 +125,7 @@ impl Client {
         let socket = Socket::new(Arc::clone(known), session, Weak::clone(&self.this), Arc::clone(&self.config));
         let outcome = self.application.connect(request, socket.clone()).await;
         match outcome {
-            Ok(handler) if !self.session.is_open() => {
+            Ok(handler) if self.session.is_over() => {
                 socket.is_gone();
                 handler.disconnected();
             }

@@ -1,12 +1,15 @@
 //! The task of one session: hands messages to the application one after the other, and watches the deadlines.
 
-use std::{future::poll_fn, rc::Rc, task::Poll};
+use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
 
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{End, Heartbeat, Inner, State, inbox::Incoming};
 use crate::engine::{Handler, Violation};
+
+/// How long the application may take for what a client had sent before it went.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
 type Handling<'a> = Option<LocalBoxFuture<'a, Result<(), Violation>>>;
 
@@ -40,11 +43,36 @@ impl Inner {
                 }
             }
         }
+        if self.state.get() == State::Draining {
+            self.drain(handler, &mut handling).await;
+        }
         handler.closed();
         if let Some(handling) = handling {
             // The session is over already.
             let _ = handling.await;
         }
+    }
+
+    /// Hands on what the client had sent before it went.
+    async fn drain<'a>(&self, handler: &'a dyn Handler, handling: &mut Handling<'a>) {
+        let draining = async {
+            while self.state.get() == State::Draining {
+                if handling.is_none() {
+                    match self.inbox.pop() {
+                        Some(Incoming::Message(message)) => *handling = Some(handler.message(message)),
+                        Some(Incoming::Close) | None => break,
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    () = self.wake.notified() => {}
+                    outcome = done(handling) => self.handled(outcome),
+                }
+            }
+        };
+        // In time or not, nothing more is handed on.
+        let _ = timeout(DRAIN_PATIENCE, draining).await;
+        self.finish();
     }
 
     /// Waits until what is queued has been handed out, if that is still to be done.

@@ -80,6 +80,8 @@ pub(crate) struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
+    /// The client has gone; what it had sent before is still handed to the application.
+    Draining,
     /// Over for the application; what is queued is still handed out.
     Lingering,
     Over,
@@ -187,6 +189,11 @@ impl Session {
         self.0.state.get() == State::Open
     }
 
+    /// Whether the application is handed nothing more. The client may have gone long before.
+    pub(crate) fn is_over(&self) -> bool {
+        !matches!(self.0.state.get(), State::Open | State::Draining)
+    }
+
     /// Ends the session behind what is queued.
     pub fn close(&self) {
         self.0.end(End::Closed);
@@ -264,13 +271,19 @@ impl Inner {
         }
     }
 
+    /// Whether the client's requests still find the session.
+    pub(crate) fn is_reachable(&self) -> bool {
+        matches!(self.state.get(), State::Open | State::Lingering)
+    }
+
     /// Ends the session. The first end counts.
     pub(crate) fn end(&self, end: End) {
-        if self.state.get() == State::Lingering && !matches!(end, End::Closed | End::ClientClosed) {
-            self.finish();
-        }
-        if self.state.get() != State::Open {
-            return;
+        match (self.state.get(), end) {
+            (State::Open, _) => {}
+            (State::Lingering, End::Closed | End::ClientClosed)
+            | (State::Draining, End::ClientClosed | End::TransportGone)
+            | (State::Over, _) => return,
+            (State::Lingering | State::Draining, _) => return self.finish(),
         }
         match end {
             End::Violation(violation) => {
@@ -290,11 +303,21 @@ impl Inner {
             End::ClientClosed => transport == Transport::Polling && !self.polling.is_open(),
             _ => false,
         };
-        self.state.set(if lingers { State::Lingering } else { State::Over });
+        // What has been taken in was promised to be handled.
+        let drains = end == End::TransportGone && !self.inbox.is_empty();
+        self.state.set(match (lingers, drains) {
+            (true, _) => State::Lingering,
+            (false, true) => State::Draining,
+            (false, false) => State::Over,
+        });
         self.linger.set(if end == End::ClientClosed { LINGER_CLOSED } else { LINGER });
         self.say_goodbye(end);
-        self.inbox.clear();
-        if !lingers && let Some(sessions) = self.sessions.upgrade() {
+        if !drains {
+            self.inbox.clear();
+        }
+        if self.state.get() == State::Over
+            && let Some(sessions) = self.sessions.upgrade()
+        {
             sessions.remove(self.secret);
         }
         self.wake.notify_one();
@@ -336,9 +359,10 @@ impl Inner {
         }
     }
 
-    /// Everything has been handed out.
+    /// Everything has been handed out and handed on, or nobody wants it any more.
     fn finish(&self) {
         self.state.set(State::Over);
+        self.inbox.clear();
         if let Some(sessions) = self.sessions.upgrade() {
             sessions.remove(self.secret);
         }

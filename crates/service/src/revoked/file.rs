@@ -55,6 +55,15 @@ pub enum RevokedFileError {
         /// Which line is wrong, and how.
         source: ListError,
     },
+    /// Somebody wrote to it at the same time, so that what was read may be half of a list.
+    #[error(
+        "{} changed while it was read; write the list to a file beside it, and rename that to it",
+        path.display()
+    )]
+    Changing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system does not answer.
     #[error("{} was not read within {LOOK_PATIENCE:?}", path.display())]
     NoAnswer {
@@ -63,7 +72,7 @@ pub enum RevokedFileError {
     },
 }
 
-/// Reads the list in the file `path` once. Blocks.
+/// Reads the list in the file `path` once, even if somebody writes to it at the same time. Blocks.
 pub fn read(path: &Path) -> Result<HashSet<Box<str>>, RevokedFileError> {
     Ok(look(path, None)?.map(|reading| reading.ids).unwrap_or_default())
 }
@@ -76,7 +85,7 @@ type Look = JoinHandle<Result<Option<Fingerprint>, RevokedFileError>>;
 pub struct RevokedFile {
     path: PathBuf,
     replace: Replace,
-    /// What was read last; `None` when it changed meanwhile.
+    /// What was read last, as it was when the reading began; `None` before the first reading.
     seen: Option<Fingerprint>,
     /// A look that has not been answered yet.
     looking: Option<Look>,
@@ -84,7 +93,7 @@ pub struct RevokedFile {
 }
 
 impl RevokedFile {
-    /// Reads the list for the first time and hands it to `replace`, as it will each later one. `replace` is called on a
+    /// Reads the list for the first time, even if somebody writes to it at the same time, and hands it to `replace`, as it will each later one. `replace` is called on a
     /// thread that may block.
     pub async fn open(
         path: PathBuf,
@@ -98,7 +107,7 @@ impl RevokedFile {
     }
 
     /// Looks every [`LOOK_INTERVAL`] whether the file has become another, until the hard stage of `shutdown`. While it
-    /// cannot be read, or is not a list, the last list stays in force.
+    /// cannot be read, is not a list, or changes during each reading, the last list stays in force.
     ///
     /// # Cancel safety
     /// Safe: the list that is in force stays.
@@ -148,7 +157,7 @@ impl RevokedFile {
             let count = i64::try_from(ids.len()).unwrap_or(i64::MAX);
             replace(ids);
             tokens.set(count);
-            Ok(fingerprint)
+            Ok(Some(fingerprint))
         })
     }
 }
@@ -160,14 +169,14 @@ impl fmt::Debug for RevokedFile {
 }
 
 /// What was read.
-struct Reading {
-    ids: HashSet<Box<str>>,
-    fingerprint: Option<Fingerprint>,
+pub(super) struct Reading {
+    pub(super) ids: HashSet<Box<str>>,
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// What tells a file from the one that was there before, under the same path or at the same place on the disk.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Fingerprint {
+pub(super) struct Fingerprint {
     device: u64,
     inode: u64,
     size: u64,
@@ -190,6 +199,15 @@ impl Fingerprint {
 
 /// Reads the file unless it is the one that was `seen`.
 fn look(path: &Path, seen: Option<Fingerprint>) -> Result<Option<Reading>, RevokedFileError> {
+    look_by(path, seen, |file| list::read(BufReader::new(file)))
+}
+
+/// As [`look`], with `read` to read the file.
+pub(super) fn look_by(
+    path: &Path,
+    seen: Option<Fingerprint>,
+    read: impl FnOnce(&File) -> Result<HashSet<Box<str>>, ListError>,
+) -> Result<Option<Reading>, RevokedFileError> {
     let unreadable = |source| RevokedFileError::Unreadable { path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(unreadable)?;
     // Opening a pipe would wait for somebody to write to it.
@@ -200,15 +218,17 @@ fn look(path: &Path, seen: Option<Fingerprint>) -> Result<Option<Reading>, Revok
         return Ok(None);
     }
     let file = File::open(path).map_err(unreadable)?;
-    let fingerprint = || file.metadata().map(|metadata| Fingerprint::of(&metadata));
-    let before = fingerprint().map_err(unreadable)?;
-    let ids = list::read(BufReader::new(&file)).map_err(|error| match error {
+    let fingerprint_now = || file.metadata().map(|metadata| Fingerprint::of(&metadata));
+    let fingerprint = fingerprint_now().map_err(unreadable)?;
+    let ids = read(&file).map_err(|error| match error {
         ListError::Read(source) => unreadable(source),
         source @ ListError::Line { .. } => RevokedFileError::NotAList { path: path.to_owned(), source },
     })?;
-    // One that was written to meanwhile is read again at the next look.
-    let after = fingerprint().map_err(unreadable)?;
-    Ok(Some(Reading { ids, fingerprint: Some(before).filter(|before| *before == after) }))
+    // Half a list would let revoked tokens in again. The first one is better than none until the next look.
+    if seen.is_some() && fingerprint_now().map_err(unreadable)? != fingerprint {
+        return Err(RevokedFileError::Changing { path: path.to_owned() });
+    }
+    Ok(Some(Reading { ids, fingerprint }))
 }
 
 #[derive(Debug)]

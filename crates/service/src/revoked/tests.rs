@@ -1,7 +1,7 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::Write as _,
+    io::{BufReader, Write as _},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, SystemTime},
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     ID_BYTES_MAX, LINE_BYTES_MAX, LINES_MAX, ListError, ListProblem, RevokedFile, RevokedFileError,
-    file::{LOOK_INTERVAL, WARNING_INTERVAL, Warnings},
+    file::{LOOK_INTERVAL, Reading, WARNING_INTERVAL, Warnings, look_by},
     list, read,
 };
 use crate::{lifecycle::Shutdown, metrics::Metrics};
@@ -246,6 +246,31 @@ async fn the_last_list_stays_in_force_while_the_file_is_of_no_use() {
 
     fixture.replace("b\nc\n");
     fixture.until_list_is(&["b", "c"]).await;
+}
+
+/// Half a list would let revoked tokens in again; without a list, half of one is better than none.
+#[test]
+fn what_was_written_to_while_it_was_read_takes_no_lists_place_and_is_read_again() {
+    let fixture = Fixture::new("a\nb\n");
+    let path = fixture.path();
+    let quietly = |file: &File| list::read(BufReader::new(file));
+    let disturbed = |file: &File| {
+        let ids = quietly(file);
+        File::options().append(true).open(fixture.path()).unwrap().write_all(b"c\n").unwrap();
+        ids
+    };
+    let ids_of = |reading: &Option<Reading>| reading.as_ref().map(|reading| sorted(&reading.ids));
+
+    let first = look_by(&path, None, disturbed).unwrap();
+    assert_eq!(ids_of(&first), Some(vec!["a".to_owned(), "b".to_owned()]));
+    let seen = first.map(|reading| reading.fingerprint);
+    for _ in 0..2 {
+        assert!(matches!(look_by(&path, seen, disturbed), Err(RevokedFileError::Changing { .. })));
+    }
+    let whole = look_by(&path, seen, quietly).unwrap();
+    assert_eq!(ids_of(&whole), Some(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]));
+    let seen = whole.map(|reading| reading.fingerprint);
+    assert!(look_by(&path, seen, quietly).unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -262,7 +262,6 @@ const fn fill(fence: Seq, then: Option<Arc<Event>>) -> Phase {
     Phase::Fill { fence, then, is_last_page: false }
 }
 
-/// Waits until `end`; for good when there is none.
 /// Waits until `token` is revoked. A stream with much to hand out asks for each item.
 async fn revoked(token: Option<Arc<UserToken>>, verifier: &Verifier) {
     let Some(token) = token else { return std::future::pending().await };
@@ -271,6 +270,7 @@ async fn revoked(token: Option<Arc<UserToken>>, verifier: &Verifier) {
     }
 }
 
+/// Waits until `end`; for good when there is none.
 async fn at(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,

@@ -3,11 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use huddle_domain::{Body, EventKind, Seq, UnixMillis, limits::SEQ_GAP_OF_NEW_LOG};
+use huddle_domain::{Body, EventKind, Seq, Tags, UnixMillis, limits::SEQ_GAP_OF_NEW_LOG};
 use huddle_log::{Entry, EntryContent, LogError, Reader};
 use huddle_store::{Batch, BatchItem, DeadLetter, DeadLetterReason};
 
 use crate::Config;
+
+/// What a row of `mentions` takes beside the user's id, in bytes: the team's id, time and position, and the row's own header.
+const MENTION_ROW_BYTES: usize = 128;
 
 /// Entries of a log, gathered into a batch that is never empty.
 #[derive(Debug)]
@@ -108,11 +111,18 @@ impl Gathered {
     }
 }
 
+/// What the store keeps for `tags`, in bytes.
+fn bytes_of(tags: &Tags) -> usize {
+    let mentions = tags.mentions().iter().map(|user| user.as_str().len() + MENTION_ROW_BYTES);
+    let entity = tags.entity().map_or(0, |entity| entity.kind.as_str().len() + entity.id.as_str().len());
+    mentions.sum::<usize>() + entity
+}
+
 fn item(entry: Entry) -> (BatchItem, usize) {
     match entry.content {
         EntryContent::Event(event) => {
             let bytes = match &event.kind {
-                EventKind::Posted { body, .. } => Body::as_str(body).len(),
+                EventKind::Posted { body, tags } => Body::as_str(body).len() + bytes_of(tags),
                 // Ids and names are short.
                 _ => 0,
             };
@@ -138,7 +148,7 @@ mod tests {
     use std::sync::Arc;
 
     use futures_util::stream;
-    use huddle_domain::Partition;
+    use huddle_domain::{ClientId, NewEvent, Partition, TeamId, UserId};
     use huddle_service::config::ByteCount;
 
     use super::*;
@@ -177,6 +187,26 @@ mod tests {
         assert_eq!(sizes(Config { batch_entries_max: 4, ..Config::default() }).await, [4, 4, 2]);
         assert_eq!(sizes(Config { batch_bytes_max: ByteCount::new(250), ..Config::default() }).await, [3, 3, 3, 1]);
         assert_eq!(sizes(Config { batch_entries_max: 0, batch_bytes_max: ByteCount::new(0) }).await, [1; 10]);
+    }
+
+    #[tokio::test]
+    async fn the_rows_of_mentions_count_towards_the_bound_of_a_batch() {
+        let mentioning = |seq: u64, count: usize| {
+            let users = (0..count).map(|number| UserId::parse(&format!("user-{number}")).unwrap());
+            let event = NewEvent {
+                team: TeamId::parse("a").unwrap(),
+                sender: UserId::parse("ann").unwrap(),
+                client_id: ClientId::parse(&format!("c{seq}")).unwrap(),
+                kind: EventKind::Posted { body: Body::parse("hi").unwrap(), tags: Tags::new(users, None).unwrap() },
+            };
+            Ok(Entry { content: EntryContent::Event(event), ..entry(seq, 0) })
+        };
+        let config = Config { batch_bytes_max: ByteCount::new(2_560), ..Config::default() };
+        let first = async |count| {
+            let entries = (1..=10).map(|seq| mentioning(seq, count)).collect();
+            gatherer(config.clone(), 0, entries).next().await.unwrap().batch.items.len()
+        };
+        assert_eq!((first(0).await, first(1).await, first(10).await, first(50).await), (10, 10, 2, 1));
     }
 
     #[tokio::test]

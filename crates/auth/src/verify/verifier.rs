@@ -38,8 +38,8 @@ pub struct UserToken {
     pub expires_at: SystemTime,
     /// The user's name (`name`), if the token has one: as it came, unchecked.
     pub name: Option<String>,
-    /// The token's own id (`jti`), for [`Verifier::is_revoked`]. `None` when it has none, or none of 1 to
-    /// [`JTI_BYTES_MAX`] bytes: such a token cannot be revoked.
+    /// The token's own id (`jti`), for [`Verifier::is_revoked`]. `None` when it has none: such a token cannot be revoked. Also
+    /// `None` when it has none of 1 to [`JTI_BYTES_MAX`] bytes; where a list is configured, such a token is refused.
     pub jti: Option<Arc<str>>,
 }
 

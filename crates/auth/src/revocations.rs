@@ -3,42 +3,43 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 /// The ids (`jti`) of the tokens that are revoked, although they have not expired. Starts empty. Cheap to clone; clones
 /// share the list.
 #[derive(Clone, Default)]
 pub struct Revocations {
-    // Locked to copy or to exchange the pointer: a list of a million ids is never searched, built or freed under the lock.
-    ids: Arc<RwLock<Arc<HashSet<Box<str>>>>>,
+    // Locked for one look-up, or to exchange the list: one of a million ids is never built or freed under the lock, nor freed
+    // by whoever checks a token.
+    ids: Arc<RwLock<HashSet<Box<str>>>>,
 }
 
 impl Revocations {
     /// Whether the token `id` is revoked now.
     pub fn contains(&self, id: &str) -> bool {
-        self.current().contains(id)
+        self.read().contains(id)
     }
 
     /// Puts `ids` in the place of the whole list. It holds for every check that begins afterwards.
     pub fn replace(&self, ids: HashSet<Box<str>>) {
-        let ids = Arc::new(ids);
+        // The lock is held to the end of this line only.
         let before = std::mem::replace(&mut *self.ids.write().unwrap_or_else(PoisonError::into_inner), ids);
         drop(before);
     }
 
     /// How many tokens are revoked now.
     pub fn len(&self) -> usize {
-        self.current().len()
+        self.read().len()
     }
 
     /// Whether no token is.
     pub fn is_empty(&self) -> bool {
-        self.current().is_empty()
+        self.read().is_empty()
     }
 
-    fn current(&self) -> Arc<HashSet<Box<str>>> {
-        Arc::clone(&self.ids.read().unwrap_or_else(PoisonError::into_inner))
+    fn read(&self) -> RwLockReadGuard<'_, HashSet<Box<str>>> {
+        self.ids.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use huddle_domain::{ClientId, Seq, TeamId};
+use huddle_domain::{ClientId, Seq, Tags, TeamId};
 use huddle_proto::{
     entity_to_wire,
     gateway::v1::{
@@ -106,18 +106,26 @@ impl Client {
         client_id: &ClientId,
         body: impl Into<String>,
     ) -> Result<PendingSend, RequestError> {
-        let send =
-            Send { team: team.to_string(), client_id: client_id.to_string(), body: body.into(), ..Send::default() };
-        Ok(PendingSend(self.start(Request::Send(send)).await?))
+        self.start_tagged(team, client_id, body.into(), &Tags::default()).await
     }
 
     /// As [`start_send`](Self::start_send), for a message that may have tags.
     pub async fn start_message(&self, message: &OutgoingMessage) -> Result<PendingSend, RequestError> {
         let OutgoingMessage { team, client_id, body, tags } = message;
+        self.start_tagged(team, client_id, body.clone(), tags).await
+    }
+
+    async fn start_tagged(
+        &self,
+        team: &TeamId,
+        client_id: &ClientId,
+        body: String,
+        tags: &Tags,
+    ) -> Result<PendingSend, RequestError> {
         let send = Send {
             team: team.to_string(),
             client_id: client_id.to_string(),
-            body: body.clone(),
+            body,
             mentions: mentions_to_wire(tags),
             entity: entity_to_wire(tags),
         };

@@ -1,5 +1,7 @@
 //! Owns the schema: the embedded migrations, and whether a database has been brought to this version.
 
+use std::sync::atomic::Ordering;
+
 use huddle_store::StoreError;
 use sqlx::migrate::{MigrateError, Migrator};
 
@@ -33,18 +35,43 @@ pub async fn migrate(config: &Config) -> Result<i64, StoreError> {
 
 pub(crate) const NEWEST_APPLIED: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
 
-/// Whether the store answers and its newest migration is the newest that this version knows.
-pub(crate) async fn check(store: &PostgresStore) -> Result<(), StoreError> {
-    let newest_applied = sqlx::query_scalar::<_, Option<i64>>(NEWEST_APPLIED).fetch_one(&store.pool);
-    match store.connector.read("checking the schema", newest_applied).await? {
-        None => Err(schema_is_missing()),
-        Some(version) if version > newest_known() => Err(newer(version)),
-        Some(version) if version < newest_known() => Err(StoreError::Unsuitable {
-            problem: format!("the schema is at version {version}, this version of huddle needs {}", newest_known()),
-            remedy: "run `huddle migrate`".to_owned(),
-        }),
-        Some(_) => Ok(()),
+/// Whether the store answers and its newest migration is the newest that this version knows: for a start.
+pub(crate) async fn check_for_start(store: &PostgresStore) -> Result<(), StoreError> {
+    match newest_applied(store).await? {
+        version if version > newest_known() => Err(newer(version)),
+        version => not_older(version),
     }
+}
+
+/// Whether the store answers and has all migrations that this version knows: for a process that works already. While a
+/// newer version takes the place of this one, it has brought the schema on already, and migrations let the version before
+/// work on.
+pub(crate) async fn check(store: &PostgresStore) -> Result<(), StoreError> {
+    let version = newest_applied(store).await?;
+    if version > newest_known() && !store.has_told_newer.swap(true, Ordering::Relaxed) {
+        let known = newest_known();
+        tracing::warn!(
+            version,
+            known,
+            "the schema is newer than this version of huddle, which cannot start again with it"
+        );
+    }
+    not_older(version)
+}
+
+async fn newest_applied(store: &PostgresStore) -> Result<i64, StoreError> {
+    let newest_applied = sqlx::query_scalar::<_, Option<i64>>(NEWEST_APPLIED).fetch_one(&store.pool);
+    store.connector.read("checking the schema", newest_applied).await?.ok_or_else(schema_is_missing)
+}
+
+fn not_older(version: i64) -> Result<(), StoreError> {
+    if version >= newest_known() {
+        return Ok(());
+    }
+    Err(StoreError::Unsuitable {
+        problem: format!("the schema is at version {version}, this version of huddle needs {}", newest_known()),
+        remedy: "run `huddle migrate`".to_owned(),
+    })
 }
 
 pub(crate) fn newest_known() -> i64 {

@@ -1,5 +1,7 @@
 //! Owns the handle: the shared connections for reads, and the way to make those of writers.
 
+use std::sync::{Arc, atomic::AtomicBool};
+
 use async_trait::async_trait;
 use huddle_domain::{Event, Name, Partition, SendKey, Seq, TeamId, UserId};
 use huddle_store::{
@@ -15,6 +17,8 @@ use crate::{Config, connect::Connector, directory, events, partition, schema};
 pub struct PostgresStore {
     pub(crate) connector: Connector,
     pub(crate) pool: PgPool,
+    /// There was a warning that the schema is newer than this version.
+    pub(crate) has_told_newer: Arc<AtomicBool>,
 }
 
 impl PostgresStore {
@@ -27,7 +31,7 @@ impl PostgresStore {
     pub fn new(config: &Config) -> Result<Self, StoreError> {
         let connector = Connector::new(config)?;
         let pool = connector.pool();
-        Ok(Self { connector, pool })
+        Ok(Self { connector, pool, has_told_newer: Arc::default() })
     }
 
     /// A store that answers now and has this version's schema. Takes as long as acquiring a connection may.
@@ -37,7 +41,7 @@ impl PostgresStore {
     /// its schema is missing, older or newer, or when it refuses the user.
     pub async fn connect(config: &Config) -> Result<Self, StoreError> {
         let store = Self::new(config)?;
-        store.check().await?;
+        schema::check_for_start(&store).await?;
         Ok(store)
     }
 }

@@ -17,7 +17,8 @@ pub trait PartitionStore: fmt::Debug + Send + Sync + 'static {
     /// How far `partition` is committed; [`Seq::ZERO`] when nothing is.
     async fn progress(&self, partition: Partition) -> Result<Seq, StoreError>;
 
-    /// Whether the store can be reached and its schema is this version's: one bounded round trip.
+    /// Whether the store can be reached and this version can go on working with its schema: one bounded round trip. A newer
+    /// schema is good for that, though not for a start.
     async fn check(&self) -> Result<(), StoreError>;
 }
 

@@ -68,8 +68,9 @@ async fn an_older_schema_is_refused_until_it_is_migrated_and_keeps_its_rows() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused() {
+async fn a_newer_schema_is_refused_at_a_start_and_good_for_those_that_work_already() {
     let database = Database::migrated().await;
+    let working = database.store().await;
     database
         .execute(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
@@ -79,6 +80,13 @@ async fn a_newer_schema_is_refused() {
     let error = PostgresStore::connect(&database.config).await.unwrap_err();
     assert!(unsuitable(&error).contains("newer version of huddle"), "{error}");
     assert!(unsuitable(&migrate(&database.config).await.unwrap_err()).contains("newer version of huddle"));
+    for _ in 0..2 {
+        working.check().await.unwrap();
+    }
+    working.claim(P0).await.unwrap().unwrap().apply(batch("a", [1])).await.unwrap();
+
+    database.execute("DELETE FROM _sqlx_migrations WHERE version > (SELECT min(version) FROM _sqlx_migrations)").await;
+    assert!(unsuitable(&working.check().await.unwrap_err()).contains("run `huddle migrate`"));
 }
 
 #[tokio::test]

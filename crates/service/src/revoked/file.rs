@@ -106,7 +106,7 @@ impl RevokedFile {
         Ok(file)
     }
 
-    /// Looks every [`LOOK_INTERVAL`] whether the file has become another, until the hard stage of `shutdown`. While it
+    /// Looks every 2 s whether the file has become another, until the hard stage of `shutdown`. While it
     /// cannot be read, is not a list, or changes during each reading, the last list stays in force.
     ///
     /// # Cancel safety

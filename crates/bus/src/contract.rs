@@ -78,7 +78,8 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// Asks `peer`, and waits for its reply for at most `patience`. The request is sent once.
     ///
     /// # Errors
-    /// [`BusError::NoPeer`] at once when nobody serves the peer: it has not seen the request. [`BusError::NoAnswer`] when the
+    /// [`BusError::NoPeer`] at once when nobody serves the peer, be it for a moment only: it has not seen the request, which
+    /// can be sent again. [`BusError::NoAnswer`] when the
     /// patience is over, or earlier when the peer let go of the request without a reply; it may have handled it.
     /// [`BusError::TooLarge`]. [`BusError::Unavailable`] at once when there is no connection or the peer's queue is full,
     /// and when the connection is lost meanwhile.

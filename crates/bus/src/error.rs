@@ -5,7 +5,8 @@ use crate::PAYLOAD_BYTES_MAX;
 /// A failure of the bus. The texts hold nothing of a payload.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// Nobody serves the peer. It is gone for good when it was there before: a gateway gets a new id at each start.
+    /// Nobody serves the peer: it is gone, or has not begun, or is on its way from one server of the bus to another. A peer
+    /// that has been away for seconds does not come back: a gateway gets a new id at each start.
     #[error("nobody serves this peer")]
     NoPeer,
     /// The peer did not answer in time, or let go of the request. Whether it has handled it is unknown.

@@ -275,13 +275,19 @@ async fn a_home_that_is_gone_makes_its_sessions_unknown() {
     let started = Instant::now();
     assert!(polling.receive().await.is_refusal(1));
     assert_eq!(socket.closed().await.1, Some(1001));
-    assert!(started.elapsed() < DEAD_HOME_NOTICED, "{:?}", started.elapsed());
+    // The hop that was under way when it happened is answered here, as it would not be by a process that is gone.
+    assert!(started.elapsed() < Duration::from_secs(2) + DEAD_HOME_NOTICED, "{:?}", started.elapsed());
     let started = Instant::now();
-    assert!(poll(two.other.address, &polled).await.is_refusal(1));
-    assert!(post(two.other.address, &polled, "3").await.is_refusal(1));
-    let upgrade = WebSocket::upgrade(Http::connect(two.other.address).await, &format!("EIO=4&sid={polled}")).await;
+    let query = format!("EIO=4&sid={polled}");
+    let (polling, posting, upgrade) = tokio::join!(
+        poll(two.other.address, &polled),
+        post(two.other.address, &polled, "3"),
+        WebSocket::upgrade(Http::connect(two.other.address).await, &query),
+    );
+    assert!(polling.is_refusal(1));
+    assert!(posting.is_refusal(1));
     assert_eq!(upgrade.err(), Some(400));
-    assert!(started.elapsed() < Duration::from_secs(1), "nobody is there: {:?}", started.elapsed());
+    assert!(started.elapsed() < DEAD_HOME_NOTICED, "nobody is there: {:?}", started.elapsed());
     // At home nobody asks any more, and so the sessions end there too.
     two.home.is_empty().await;
 }

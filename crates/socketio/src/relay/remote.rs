@@ -19,8 +19,12 @@ use crate::{
 
 /// How long the home may take to answer a call: longer than it keeps one that has nothing to tell.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Before a call is made again that the home had no room for.
+/// Before a call is made again that the home had no room for, or nothing to tell.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How long nobody may take a home's requests before it is gone: it may be on its way to another server of the bus, or have
+/// just started. Shorter than the home waits for the next hop.
+const NO_PEER_PATIENCE: Duration = Duration::from_secs(2);
+const NO_PEER_PAUSE: Duration = Duration::from_millis(400);
 /// How long a post may have to wait for those before it to be handled.
 const POST_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -41,23 +45,33 @@ pub(crate) struct Lost;
 struct Cancel<'a>(Option<(&'a Remote, u64)>);
 
 impl Remote {
-    /// Asks the home once; says [`Kind::Again`] when it has no room for now.
+    /// Asks the home; says [`Kind::Again`] after a pause when it has no room for now, or nothing to tell. When its answer has
+    /// got lost it may have done as asked.
     pub(crate) async fn ask(&self, kind: call::Kind) -> Result<Kind, Lost> {
         let call = self.call(kind);
         let answer = if self.sid.peer == *self.server.peer() {
             self.ask_worker(call).await?
         } else {
-            let bytes = Bytes::from(call.encode_to_vec());
-            match self.server.bus().request(&self.sid.peer, bytes, PATIENCE).await {
-                Ok(answer) => Answer::decode(answer).map_err(|_| Lost)?,
-                Err(BusError::Unavailable { .. }) => {
-                    sleep(RETRY_PAUSE).await;
-                    Kind::Again(true).into()
-                }
+            self.ask_peer(&call).await?
+        };
+        let kind = answer.kind.ok_or(Lost)?;
+        if let Kind::Again(_) = kind {
+            sleep(RETRY_PAUSE).await;
+        }
+        Ok(kind)
+    }
+
+    async fn ask_peer(&self, call: &Call) -> Result<Answer, Lost> {
+        let bytes = Bytes::from(call.encode_to_vec());
+        let deadline = Instant::now() + NO_PEER_PATIENCE;
+        loop {
+            match self.server.bus().request(&self.sid.peer, bytes.clone(), PATIENCE).await {
+                Ok(answer) => return Answer::decode(answer).map_err(|_| Lost),
+                Err(BusError::Unavailable { .. }) => return Ok(Kind::Again(true).into()),
+                Err(BusError::NoPeer) if Instant::now() < deadline => sleep(NO_PEER_PAUSE).await,
                 Err(BusError::NoPeer | BusError::NoAnswer | BusError::TooLarge) => return Err(Lost),
             }
-        };
-        answer.kind.ok_or(Lost)
+        }
     }
 
     async fn ask_worker(&self, call: Call) -> Result<Answer, Lost> {

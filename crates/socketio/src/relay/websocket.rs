@@ -16,7 +16,7 @@ use crate::engine;
 /// Messages, and bytes of them, that go to the home in one call, unless one message alone is larger.
 const BATCH_MESSAGES_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// Before the home is asked again when it could take nothing, or had no room.
+/// Before the home is asked again when it could take nothing.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long the home hears nothing while the client has no room. Much shorter than it waits for a sign of life.
 const ROOM_PATIENCE: Duration = Duration::from_millis(500);
@@ -91,7 +91,7 @@ async fn to_home(remote: &Remote, link: u64, messages: &mut AggregatedMessageStr
                         sleep(PAUSE).await;
                     }
                 }
-                Ok(Kind::Again(_)) => sleep(PAUSE).await,
+                Ok(Kind::Again(_)) => {}
                 Ok(_) | Err(Lost) => return Stopped::ByHome,
             }
         }
@@ -141,7 +141,7 @@ async fn to_client(remote: &Remote, link: u64, outbox: &Outbox) {
                     }
                 }
             }
-            Ok(Kind::Again(_)) => sleep(PAUSE).await,
+            Ok(Kind::Again(_)) => {}
             Ok(_) | Err(Lost) => return,
         }
     }

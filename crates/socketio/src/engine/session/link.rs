@@ -35,7 +35,8 @@ pub(crate) struct Link {
     phase: Cell<Phase>,
     /// Set while nobody asks for frames of a remote link.
     lapses: Cell<Option<Instant>>,
-    is_taking: Cell<bool>,
+    /// Counts calls for frames, so that one can tell that another has taken its place.
+    turn: Cell<u64>,
     is_fed: Cell<bool>,
     /// Messages taken in from a remote link, and frames handed out to it, since its beginning.
     messages: Cell<u64>,
@@ -70,7 +71,7 @@ pub(crate) enum Taken {
         frames: Vec<Bytes>,
         are_last: bool,
     },
-    /// Another one asks at the same time: to be asked again.
+    /// Another one asks by now.
     Busy,
     Gone,
 }
@@ -103,7 +104,7 @@ impl Link {
             is_remote,
             phase: Cell::new(phase),
             lapses: Cell::new(is_remote.then(|| Instant::now() + LAPSE)),
-            is_taking: Cell::new(false),
+            turn: Cell::new(0),
             is_fed: Cell::new(false),
             messages: Cell::new(0),
             frames: Cell::new(0),
@@ -278,10 +279,10 @@ impl Inner {
     /// What a remote link is to send, as soon as there is something, or nothing when the hop is over. `received` says how
     /// many frames it has got so far. With `has_room` false only the end is told, and at once.
     pub(crate) async fn take(&self, link: &Rc<Link>, received: u64, has_room: bool, hop: Duration) -> Taken {
-        if link.is_taking.replace(true) {
-            return Taken::Busy;
-        }
-        let _taking = Marked(&link.is_taking);
+        // One that still waits gives way: nobody receives its answer any more.
+        let turn = link.turn.get() + 1;
+        link.turn.set(turn);
+        self.kick.notify_waiters();
         if received != link.frames.get() {
             // An answer has got lost on its way.
             self.link_closed(link);
@@ -289,10 +290,24 @@ impl Inner {
         }
         link.lapses.set(None);
         // Also when the future is dropped: nobody asks any more.
-        let _asked = Asked { session: self, link };
+        let _asked = Asked { session: self, link, turn };
         if has_room {
+            let superseded = async {
+                while link.turn.get() == turn {
+                    self.kick.notified().await;
+                }
+            };
+            let waiting = async {
+                tokio::select! {
+                    () = link.outbox.filled() => {}
+                    () = superseded => {}
+                }
+            };
             // Either way the outbox is looked at.
-            let _ = timeout(hop, link.outbox.filled()).await;
+            let _ = timeout(hop, waiting).await;
+        }
+        if link.turn.get() != turn {
+            return Taken::Busy;
         }
         let frames =
             if has_room || !link.outbox.is_open() { link.outbox.take(TAKEN_BYTES_MAX, usize::MAX) } else { Vec::new() };
@@ -311,11 +326,14 @@ impl Inner {
 struct Asked<'a> {
     session: &'a Inner,
     link: &'a Link,
+    turn: u64,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        self.link.lapses.set(Some(Instant::now() + LAPSE));
-        self.session.wake.notify_one();
+        if self.link.turn.get() == self.turn {
+            self.link.lapses.set(Some(Instant::now() + LAPSE));
+            self.session.wake.notify_one();
+        }
     }
 }

@@ -48,10 +48,13 @@ pub(crate) enum Posted {
 #[derive(Default)]
 pub(super) struct State {
     open: Cell<Option<Poll>>,
+    /// Counts hops, so that one can tell that another has taken its place.
+    turn: Cell<u64>,
     /// The poll that was answered last, and the post that was taken last.
     last_poll: Cell<Option<u64>>,
     last_post: Cell<Option<u64>>,
-    is_posting: Cell<bool>,
+    /// The post that is being taken.
+    posting: Cell<Option<u64>>,
     /// Whether a WebSocket is being probed: polls return at once.
     pub(super) is_upgrading: Cell<bool>,
     /// Whether the next answer is the close packet.
@@ -70,10 +73,11 @@ struct Poll {
 struct Answering<'a> {
     session: &'a Inner,
     id: u64,
+    turn: u64,
 }
 
 /// Marks the time in which a post is being taken.
-struct Posting<'a>(&'a Cell<bool>);
+struct Posting<'a>(&'a Cell<Option<u64>>);
 
 impl State {
     /// Whether a poll has not been answered.
@@ -91,7 +95,8 @@ impl Inner {
     /// ends the session.
     pub(crate) async fn poll(&self, id: u64, hop: Option<Duration>) -> Polled {
         match self.polling.open.get() {
-            Some(poll) if poll.id == id && poll.lapses.is_some() => {}
+            // The next hop; or the same one again, when nobody receives the answer to the one that still waits.
+            Some(poll) if poll.id == id => {}
             Some(_) if self.transport.get() == Transport::Polling => {
                 self.end(End::Violation(Violation::PollOverlap));
                 return Polled::Refused(Refusal::BadRequest);
@@ -111,13 +116,19 @@ impl Inner {
             return if was_open { self.noop() } else { Polled::Refused(Refusal::BadRequest) };
         }
         self.polling.open.set(Some(Poll { id, lapses: None }));
-        let answering = Answering { session: self, id };
+        let turn = self.polling.turn.get() + 1;
+        self.polling.turn.set(turn);
+        self.kick.notify_waiters();
+        let answering = Answering { session: self, id, turn };
         let outbox = self.outbox();
         // Others are answered as soon as the probe comes.
         let is_late = self.polling.is_upgrading.get();
         let noop_due = Instant::now() + if is_late { UPGRADE_WAIT } else { Duration::ZERO };
         let answer = async {
             loop {
+                if self.polling.turn.get() != turn {
+                    return Polled::Nothing;
+                }
                 if self.transport.get() != Transport::Polling {
                     return Polled::Refused(Refusal::BadRequest);
                 }
@@ -127,7 +138,7 @@ impl Inner {
                 }
                 let mut frames = outbox.take(self.config.payload_max.min(ANSWER_BYTES_MAX), ANSWER_PACKETS_MAX);
                 if let Some(last) = frames.last() {
-                    let is_last = |packet: &[u8]| frame::payload(last) == packet;
+                    let is_last = |packet: &[u8]| frame::is_text(last) && frame::payload(last) == packet;
                     let (is_close, is_noop) = (is_last(CLOSE), is_last(NOOP));
                     if self.state.get() == SessionState::Lingering && is_close && frames.len() > 1 {
                         // socket.io-client 3 and 4 notice the end first, keep what came with it, and show it to their
@@ -165,9 +176,11 @@ impl Inner {
         Polled::Payload(Payload::encode(self.generation, false, &[frame::text(NOOP)]))
     }
 
-    /// The client that sent the poll is gone.
+    /// The client that sent the poll is gone. It may be so that the answer is on its way, and gets lost.
     pub(crate) fn cancel_poll(&self, id: u64) {
-        if self.transport.get() == Transport::Polling && self.polling.open.get().is_some_and(|poll| poll.id == id) {
+        let is_open = self.polling.open.get().is_some_and(|poll| poll.id == id);
+        let is_last = self.polling.last_poll.get() == Some(id);
+        if self.transport.get() == Transport::Polling && (is_open || is_last) {
             self.polling.open.set(None);
             self.end(End::TransportGone);
         }
@@ -182,14 +195,17 @@ impl Inner {
         if self.state.get() != SessionState::Open {
             return Posted::Refused(Refusal::UnknownSid);
         }
+        match self.polling.posting.get() {
+            // The same again, when nobody receives the answer to the one that still waits.
+            Some(posting) if posting == id => return Posted::Busy,
+            Some(_) if self.transport.get() == Transport::Polling => return self.broken(Violation::PostOverlap),
+            _ => {}
+        }
         if self.transport.get() != Transport::Polling {
             return Posted::Refused(Refusal::BadRequest);
         }
-        if self.polling.is_posting.replace(true) {
-            self.end(End::Violation(Violation::PostOverlap));
-            return Posted::Refused(Refusal::BadRequest);
-        }
-        let _posting = Posting(&self.polling.is_posting);
+        self.polling.posting.set(Some(id));
+        let _posting = Posting(&self.polling.posting);
         self.metrics.posts.inc();
         let packets = match payload.decode(self.generation) {
             Ok(packets) => packets,
@@ -219,7 +235,8 @@ impl Inner {
 impl Answering<'_> {
     fn finish(self, answer: &Polled) {
         let polling = &self.session.polling;
-        if polling.open.get().is_some_and(|poll| poll.id == self.id) {
+        let is_current = polling.turn.get() == self.turn;
+        if is_current && polling.open.get().is_some_and(|poll| poll.id == self.id) {
             polling.open.set(match answer {
                 Polled::Nothing => Some(Poll { id: self.id, lapses: Some(Instant::now() + HOP_GAP_MAX) }),
                 Polled::Payload(_) | Polled::Refused(_) => None,
@@ -235,12 +252,14 @@ impl Answering<'_> {
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
-        self.session.cancel_poll(self.id);
+        if self.session.polling.turn.get() == self.turn {
+            self.session.cancel_poll(self.id);
+        }
     }
 }
 
 impl Drop for Posting<'_> {
     fn drop(&mut self) {
-        self.0.set(false);
+        self.0.set(None);
     }
 }

@@ -20,7 +20,7 @@ pub struct Config {
     /// Bytes of a post's body, of one WebSocket message, and of what one poll is answered with (which has one packet at
     /// least, however long that is). At most [`PAYLOAD_BYTES_LIMIT`].
     pub payload_max: usize,
-    /// How long a session may be without a connected namespace.
+    /// How long a session may be without a connected namespace. While the application decides about one it does not run.
     pub connect_timeout: Duration,
     /// Sessions of one worker thread; beyond it handshakes are refused with 503.
     pub sessions_per_worker_max: usize,

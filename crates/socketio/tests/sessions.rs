@@ -344,6 +344,22 @@ async fn sessions_end_when_their_time_is_over() {
 }
 
 #[tokio::test]
+async fn the_time_to_connect_does_not_run_while_the_application_decides() {
+    let gateway = gateway(Config { connect_timeout: Duration::from_millis(150), ..config() });
+    let (mut slow, _) = WebSocket::open(gateway.address, "EIO=4").await;
+    slow.send("40{\"slow\":1}").await;
+    assert!(slow.text().await.starts_with("40{\"sid\":"), "twice as long as the client may take");
+    let (mut slow_v3, _) = WebSocket::open(gateway.address, "EIO=3&slow=1").await;
+    assert_eq!(slow_v3.text().await, "40");
+    let (mut refused, _) = WebSocket::open(gateway.address, "EIO=4").await;
+    refused.send("40{\"slow\":1,\"refuse\":1}").await;
+    assert!(refused.text().await.starts_with("44{"));
+    assert_eq!(refused.closed().await, (vec![], Some(1001)), "it runs again from there");
+    slow.send("42[\"echo\"]").await;
+    assert_eq!(slow.text().await, "42[\"echo-back\"]");
+}
+
+#[tokio::test]
 async fn a_client_is_not_cut_off_while_it_waits_for_the_application() {
     let config =
         Config { ping_interval: Duration::from_millis(100), ping_timeout: Duration::from_millis(100), ..config() };

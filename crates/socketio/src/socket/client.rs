@@ -37,7 +37,7 @@ pub(super) struct Client {
     /// Namespaces that the server has disconnected: what the client had sent already is no error.
     dismissed: RefCell<HashSet<Arc<str>>>,
     assembling: RefCell<Option<Assembling>>,
-    /// Set while no namespace is connected: when that has lasted too long.
+    /// Set while no namespace is connected, and the application is not deciding about one: when that has lasted too long.
     lonely_until: Cell<Option<Instant>>,
 }
 
@@ -123,6 +123,7 @@ impl Client {
             ConnectRequest { namespace: Arc::clone(known), auth, handshake: Rc::clone(self.session.handshake()) };
         let session = self.session.clone();
         let socket = Socket::new(Arc::clone(known), session, Weak::clone(&self.this), Arc::clone(&self.config));
+        self.lonely_until.set(None);
         let outcome = self.application.connect(request, socket.clone()).await;
         match outcome {
             Ok(handler) if self.session.is_over() => {
@@ -132,12 +133,16 @@ impl Client {
             Ok(handler) => {
                 let connected = Connected { socket: socket.clone(), handler };
                 self.connected.borrow_mut().insert(Arc::clone(known), connected);
+                // The last of the others may have been disconnected meanwhile.
                 self.lonely_until.set(None);
                 socket.let_in();
             }
             Err(refused) => {
                 socket.is_gone();
                 self.push(&encode::connect_error(known, generation, &refused));
+                if self.connected.borrow().is_empty() {
+                    self.lonely_until.set(Some(Instant::now() + self.config.connect_timeout));
+                }
                 if generation == Generation::V3 && &**known == DEFAULT_NAMESPACE {
                     // There the default namespace comes with the session.
                     self.session.close();

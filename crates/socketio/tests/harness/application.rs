@@ -50,11 +50,11 @@ impl Application for TestApplication {
             let asks = |what: &str| {
                 request.auth.get(what).is_some() || request.handshake.query.iter().any(|(name, _)| name == what)
             };
-            if asks("refuse") {
-                return Err(ConnectRefused { message: "no".to_owned(), data: Some(json!({"code": 7})) });
-            }
             if asks("slow") {
                 sleep(Duration::from_millis(300)).await;
+            }
+            if asks("refuse") {
+                return Err(ConnectRefused { message: "no".to_owned(), data: Some(json!({"code": 7})) });
             }
             if asks("drop") {
                 socket.disconnect();

@@ -156,6 +156,28 @@ async fn a_breach_by_post_is_refused_and_ends_the_session() {
 }
 
 #[tokio::test]
+async fn a_query_that_would_be_kept_is_bounded() {
+    let gateway = gateway(config());
+    let base = "/socket.io/?EIO=4&transport=polling";
+    let (token, rest) = ("t".repeat(8 * 1024), "r".repeat(8 * 1024));
+    let long_token = format!("Authorization: Bearer {token}t\r\n");
+    for (query, headers) in [
+        (format!("{base}{}", "&a".repeat(31)), ""),
+        (format!("{base}{}", "&a".repeat(30_000)), ""),
+        (format!("{base}&a={rest}{token}"), ""),
+        (format!("{base}&token={token}t"), ""),
+        (base.to_owned(), &*long_token),
+    ] {
+        let refused = Http::connect(gateway.address).await.request("GET", &query, headers, b"").await;
+        assert!(refused.is_refusal(3), "{query:.100}: {}", refused.text());
+    }
+    assert_eq!(gateway.session_count().await, 0);
+    for query in [format!("{base}{}", "&a".repeat(30)), format!("{base}&token={token}&a={}", &rest[100..])] {
+        assert_eq!(Http::connect(gateway.address).await.get(&query).await.status, 200, "{query:.100}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_long_is_refused_without_being_gathered() {
     let gateway = gateway(config());
     let sid = Http::connect(gateway.address).await.open().await;

@@ -7,6 +7,12 @@ use crate::{Generation, Handshake, engine::Refusal, metrics::Transport};
 /// Parameters of Engine.IO itself.
 const OWN: [&str; 7] = ["EIO", "transport", "sid", "t", "b64", "j", TOKEN];
 const TOKEN: &str = "token";
+/// Parameters of a query. The handshake's are kept as long as the session.
+const PARAMETERS_MAX: usize = 32;
+/// Bytes of a token, wherever it stands.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a query as it is sent: a token, and as much besides.
+const QUERY_BYTES_MAX: usize = TOKEN_BYTES_MAX + 8 * 1024;
 
 /// A request, as far as its method and body do not matter.
 pub(super) struct Query {
@@ -21,7 +27,11 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn parse(request: &HttpRequest) -> Result<Self, Refusal> {
-        let parameters = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+        let query = request.query_string();
+        if query.len() > QUERY_BYTES_MAX || query.split('&').count() > PARAMETERS_MAX {
+            return Err(Refusal::BadRequest);
+        }
+        let parameters = web::Query::<Vec<(String, String)>>::from_query(query);
         let parameters = parameters.map_err(|_| Refusal::BadRequest)?.into_inner();
         let get = |name: &str| parameters.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str());
         let transport = match get("transport") {
@@ -33,10 +43,14 @@ impl Query {
             return Err(Refusal::BadRequest);
         }
         let non_empty = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+        let token = get(TOKEN).and_then(non_empty).or_else(|| bearer(request));
+        if token.as_ref().is_some_and(|token| token.len() > TOKEN_BYTES_MAX) {
+            return Err(Refusal::BadRequest);
+        }
         Ok(Self {
             transport,
             sid: get("sid").and_then(non_empty),
-            token: get(TOKEN).and_then(non_empty).or_else(|| bearer(request)),
+            token,
             version: get("EIO").map(str::to_owned),
             takes_base64_only: get("b64").is_some_and(|value| !matches!(value, "" | "0" | "false")),
             peer: request.peer_addr(),

@@ -10,7 +10,11 @@ use huddle_bus::Bus;
 
 mod harness;
 
-use harness::{Fault, Gateway, Http, ShakyBus, WebSocket, config, poll, post, until};
+use harness::{
+    Gateway, Http, WebSocket, config, poll, post,
+    shaky_bus::{Fault, ShakyBus},
+    until,
+};
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 

@@ -4,7 +4,7 @@
 
 mod application;
 mod http;
-mod shaky_bus;
+pub(crate) mod shaky_bus;
 mod websocket;
 
 use std::{
@@ -26,7 +26,6 @@ use tokio::{
 pub(crate) use self::{
     application::{Shared, TestApplication},
     http::{Http, poll, post, sid_of},
-    shaky_bus::{Fault, ShakyBus},
     websocket::WebSocket,
 };
 

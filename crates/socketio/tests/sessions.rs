@@ -419,6 +419,35 @@ async fn what_was_taken_in_is_handled_although_the_client_goes() {
 }
 
 #[tokio::test]
+async fn a_post_of_which_nothing_was_taken_is_not_answered_as_taken() {
+    let gateway = gateway(config());
+    let mut http = Http::connect(gateway.address).await;
+    let sid = http.open().await;
+    assert_eq!(http.post(&sid, "40\x1e42[\"slow\",500]\x1e42[\"close-me\"]\x1e42[\"a\"]").await.text(), "ok");
+    assert!(http.post(&sid, "42[\"b\"]").await.is_refusal(1), "the session ended while it waited");
+    until(|| gateway.shared.disconnected.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(*gateway.shared.events.lock().unwrap(), ["slow", "close-me"]);
+}
+
+#[tokio::test]
+async fn what_is_queued_is_handed_out_after_the_heartbeats_deadline_too() {
+    let config =
+        Config { ping_interval: Duration::from_millis(100), ping_timeout: Duration::from_millis(100), ..config() };
+    let gateway = gateway(config);
+    let mut http = Http::connect(gateway.address).await;
+    // Of Engine.IO 3, where there is a deadline at any time.
+    let base = "/socket.io/?EIO=3&transport=polling&b64=1";
+    let target = format!("{base}&sid={}", sid_of(http.get(base).await.text()));
+    http.request("POST", &target, "", b"14:42[\"close-me\"]").await;
+    until(|| gateway.shared.disconnected.load(Ordering::SeqCst) == 1).await;
+    let ended = std::time::Instant::now();
+    until(|| ended.elapsed() > Duration::from_millis(400)).await;
+    let polled = http.get(&target).await;
+    assert!(polled.text().ends_with("12:42[\"last\",2]"), "{}", polled.text());
+    assert_eq!(http.get(&target).await.text(), "1:1");
+}
+
+#[tokio::test]
 async fn a_worker_takes_no_more_sessions_than_it_may_and_none_while_it_drains() {
     let gateway = gateway(Config { sessions_per_worker_max: 1, ..config() });
     let mut first = Http::connect_to(gateway.address, 0).await;

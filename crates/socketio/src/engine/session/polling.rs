@@ -16,7 +16,7 @@ const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Packets that answer one poll, at most: the limit of python-engineio, which ends its session at one more.
 const ANSWER_PACKETS_MAX: usize = 16;
 /// After a hop without an answer, how long the next one may take to come.
-const HOP_GAP_MAX: Duration = Duration::from_secs(3);
+pub(super) const HOP_GAP_MAX: Duration = Duration::from_secs(3);
 /// How long a post waits for the one before it to be handled, before it has to be tried again.
 const POST_WAIT: Duration = Duration::from_secs(2);
 /// How long a poll that comes while a WebSocket is probed waits for the end of the upgrade, which then refuses it.
@@ -212,7 +212,12 @@ impl Inner {
             Err(violation) => return self.broken(violation),
         };
         if timeout(POST_WAIT, self.inbox.is_drained()).await.is_err() {
+            self.is_asked_again();
             return Posted::Busy;
+        }
+        if self.state.get() != SessionState::Open {
+            // Ended while the post waited: nothing of it is taken.
+            return Posted::Refused(Refusal::UnknownSid);
         }
         for packet in packets {
             if self.state.get() != SessionState::Open {

@@ -260,6 +260,34 @@ async fn backpressure_of_the_application_reaches_a_client_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_client_elsewhere_is_not_cut_off_while_it_waits_for_the_application() {
+    let config =
+        Config { ping_interval: Duration::from_millis(150), ping_timeout: Duration::from_millis(150), ..config() };
+    let two = Two::start(&config);
+    for place in [0, 1] {
+        let (sid, http) = (two.open().await, two.elsewhere(place).await);
+        post(two.home.address, &sid, "40").await;
+        let mut socket = upgraded(http, &sid).await;
+        assert!(socket.text().await.starts_with("40{"));
+        socket.send("42[\"slow\",5000]").await;
+        for _ in 0..64 {
+            socket.send("42[\"echo\"]").await;
+        }
+        let mut echoes = 0;
+        while echoes < 64 {
+            match socket.text().await.as_str() {
+                "2" => socket.send("3").await,
+                _ => echoes += 1,
+            }
+        }
+
+        let (sid, mut http) = (two.open().await, two.elsewhere(place).await);
+        http.post(&sid, "40\x1e42[\"slow\",5000]\x1e42[\"a\"]").await;
+        assert_eq!(http.post(&sid, "3\x1e42[\"b\"]").await.text(), "ok", "the pong sits behind the others");
+    }
+}
+
+#[tokio::test]
 async fn a_home_that_is_gone_makes_its_sessions_unknown() {
     let two = Two::start(&config());
     let (polled, attached) = (two.open().await, two.open().await);

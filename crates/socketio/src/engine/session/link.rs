@@ -272,7 +272,11 @@ impl Inner {
         };
         match timeout(patience, feeding).await {
             Ok(Err(gone)) => Err(gone),
-            Ok(Ok(())) | Err(_) => Ok(link.messages.get()),
+            Ok(Ok(())) => Ok(link.messages.get()),
+            Err(_) => {
+                self.is_asked_again();
+                Ok(link.messages.get())
+            }
         }
     }
 

@@ -19,7 +19,10 @@ use serde::Serialize;
 use subtle::ConstantTimeEq as _;
 use tokio::{sync::Notify, time::Instant};
 
-use self::inbox::{Inbox, Incoming};
+use self::{
+    inbox::{Inbox, Incoming},
+    polling::HOP_GAP_MAX,
+};
 use super::{Message, Packet, Secret, Sessions, Violation};
 use crate::{
     Config, Generation, Handshake, SocketIoMetrics,
@@ -66,6 +69,8 @@ pub(crate) struct Inner {
     linger: Cell<Duration>,
     heartbeat: Cell<Heartbeat>,
     inbox: Inbox,
+    /// Until when somebody who could not hand in everything may take to come again with the rest.
+    blocked_until: Cell<Option<Instant>>,
     /// Whether the application is handling something.
     is_handling: Cell<bool>,
     polling: polling::State,
@@ -245,6 +250,7 @@ impl Inner {
             state: Cell::new(State::Open),
             linger: Cell::new(LINGER),
             heartbeat: Cell::new(heartbeat),
+            blocked_until: Cell::new(None),
             is_handling: Cell::new(false),
             polling: polling::State::default(),
             link: RefCell::new(None),
@@ -417,10 +423,18 @@ impl Inner {
         }
     }
 
+    /// Somebody could not hand in everything, and is told to come again with the rest.
+    fn is_asked_again(&self) {
+        self.blocked_until.set(Some(Instant::now() + HOP_GAP_MAX));
+    }
+
     /// A heartbeat's deadline has passed. Where packets of the client could not be read yet, it gets another chance.
     fn expired(&self, deadline: Instant) {
-        if self.inbox.is_blocked() {
-            self.heartbeat.set(Heartbeat::Deadline(deadline.max(Instant::now()) + self.config.ping_timeout));
+        let now = Instant::now();
+        if self.state.get() != State::Open {
+            // What is still handed out or handed on has deadlines of its own.
+        } else if self.inbox.is_blocked() || self.blocked_until.get().is_some_and(|until| now < until) {
+            self.heartbeat.set(Heartbeat::Deadline(deadline.max(now) + self.config.ping_timeout));
         } else {
             self.end(End::Expired);
         }

@@ -54,9 +54,6 @@ class Member {
     this.socket = (library.io ?? library)(plan.urls[0], {
       transports,
       forceNew: true,
-      reconnectionDelay: 100,
-      reconnectionDelayMax: 1000,
-      randomizationFactor: 0.5,
       ...(version === 2 ? { query: this.query() } : { auth: (give) => give(this.auth()) }),
     });
     if (version === 2) this.socket.on("reconnect_attempt", () => (this.socket.io.opts.query = this.query()));
@@ -79,12 +76,12 @@ class Member {
   }
 
   note(event, data) {
-    const line = { connection: this.plan.name, attempt: this.attempt, socketio: event, data };
+    const line = { connection: this.plan.name, attempt: this.attempt, at_ms: Date.now(), socketio: event, data };
     this.record.write(`${JSON.stringify(line)}\n`);
   }
 
   connected() {
-    this.note("connected", { at_ms: Date.now() });
+    this.note("connected", {});
     this.storedUpTo = new Map();
     this.waiting = [...this.unfinished.values()].map(({ send }) => send);
     this.inFlight = 0;
@@ -94,10 +91,8 @@ class Member {
 
   notConnected(error) {
     console.error(`${this.plan.name}: ${error.message} ${JSON.stringify(error.data)}`);
-    // What the server has refused, the library does not try again by itself.
-    if (error.data?.code === undefined) return;
-    if (!error.data.retryable) fail(`${this.plan.name}: refused for good`);
-    setTimeout(() => this.socket.connect(), RETRY_PAUSE_MS);
+    // What the server has refused, the library does not try again by itself. Anything else it does.
+    if (error.data?.code !== undefined) fail(`${this.plan.name}: refused for good`);
   }
 
   disconnected(reason) {

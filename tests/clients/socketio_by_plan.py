@@ -54,9 +54,7 @@ class Member:
         }
         self.unfinished = {(send["team"], send["client_id"]): [send, None] for send in plan["sends"]}
         self.failed = asyncio.get_running_loop().create_future()
-        self.client = socketio.AsyncClient(
-            reconnection_delay=0.2, reconnection_delay_max=1, randomization_factor=0.2, handle_sigint=False
-        )
+        self.client = socketio.AsyncClient(handle_sigint=False)
         self.client.on("connect", self.connected)
         self.client.on("disconnect", self.disconnected)
         self.client.on("connect_error", self.not_connected)
@@ -86,12 +84,18 @@ class Member:
             self.failed.set_exception(Fatal(f"{self.plan['name']}: {problem}"))
 
     def note(self, event, data):
-        line = {"connection": self.plan["name"], "attempt": self.attempt, "socketio": event, "data": data}
+        line = {
+            "connection": self.plan["name"],
+            "attempt": self.attempt,
+            "at_ms": time.time_ns() // 1_000_000,
+            "socketio": event,
+            "data": data,
+        }
         self.record.write(json.dumps(line) + "\n")
 
     async def connected(self):
         self.is_connected = True
-        self.note("connected", {"at_ms": time.time_ns() // 1_000_000})
+        self.note("connected", {})
         self.stored_up_to = Counter()
         self.waiting = deque(send for send, _ in self.unfinished.values())
         self.in_flight = 0
@@ -101,7 +105,7 @@ class Member:
     async def not_connected(self, data=None):
         print(f"{self.plan['name']}: not connected: {data}", file=sys.stderr)
         refusal = data.get("data") if isinstance(data, dict) else None
-        if refusal and "code" in refusal and not refusal.get("retryable"):
+        if refusal and "code" in refusal:
             self.fail(f"refused for good: {data}")
 
     async def disconnected(self, reason=None):

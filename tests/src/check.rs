@@ -129,7 +129,7 @@ mod tests {
             client_id: seq.to_string(),
             body: Some(String::new()),
         };
-        let entry = |place| Entry { attempt: 0, content: Content::Event(event(place)) };
+        let entry = |place| Entry { attempt: 0, at: None, content: Content::Event(event(place)) };
         Record { connection: "test".to_owned(), entries: events.iter().map(entry).collect() }
     }
 

@@ -4,7 +4,7 @@
 //! Such a process reads its plan, one line of JSON, then the words `go` and `stop`, from its standard input; it answers
 //! with the words `caught_up` and `done`. What it receives it writes to the plan's `record`, each line a JSON object with
 //! the connection's name, its number (`attempt`) and the frame as it came, or the name of an event of Socket.IO
-//! (`socketio`) and its `data`. It ends when its input does.
+//! (`socketio`), its `data` and when it came (`at_ms`, Unix time). It ends when its input does.
 
 use std::{
     collections::HashMap,

@@ -326,7 +326,7 @@ impl Member {
     }
 
     fn entry(&mut self, content: Content) {
-        self.entries.push(Entry { attempt: self.attempt, content });
+        self.entries.push(Entry { attempt: self.attempt, at: None, content });
     }
 
     fn is_stopping(&self) -> bool {

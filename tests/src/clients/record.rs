@@ -44,12 +44,17 @@ impl Record {
         caught_up.collect()
     }
 
-    /// When it was connected, each time. Noted by clients of Socket.IO alone.
-    pub fn connected(&self) -> impl Iterator<Item = SystemTime> {
-        self.entries.iter().filter_map(|entry| match &entry.content {
-            Content::Connected { at_ms } => Some(SystemTime::UNIX_EPOCH + Duration::from_millis(*at_ms)),
+    /// When it had caught up with `team`, each time. Clients of Socket.IO alone note it.
+    pub fn caught_up_at(&self, team: &str) -> impl Iterator<Item = SystemTime> {
+        self.entries.iter().filter_map(move |entry| match &entry.content {
+            Content::CaughtUp { team: of, .. } if of == team => entry.at,
             _ => None,
         })
+    }
+
+    /// Whether something came that tests do not look into: a frame or an event `name`.
+    pub fn has_other(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| matches!(&entry.content, Content::Other(other) if other == name))
     }
 
     /// How many connections it took.
@@ -63,6 +68,8 @@ impl Record {
 pub struct Entry {
     /// The number of the connection that it came on, from 0. Attempts that got no connection count.
     pub attempt: u32,
+    /// When it came, to the millisecond. Clients of Socket.IO alone note it.
+    pub at: Option<SystemTime>,
     /// What it is.
     pub content: Content,
 }
@@ -70,11 +77,6 @@ pub struct Entry {
 /// What a frame says, as far as tests look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// The connection was made.
-    Connected {
-        /// In Unix time, milliseconds.
-        at_ms: u64,
-    },
     /// An event.
     Event(EventSeen),
     /// The end of a catch-up.
@@ -150,6 +152,7 @@ pub(super) struct Line {
     pub(super) connection: String,
     attempt: u32,
     frame: Option<Frame>,
+    at_ms: Option<u64>,
     socketio: Option<String>,
     #[serde(default)]
     data: Value,
@@ -195,7 +198,8 @@ impl Line {
             (None, Some(event)) => socketio::contents(&event, &self.data)?,
             _ => None.context("a line is a frame or an event of Socket.IO")?,
         };
-        Ok(contents.into_iter().map(|content| Entry { attempt: self.attempt, content }).collect())
+        let at = self.at_ms.map(|at_ms| SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms));
+        Ok(contents.into_iter().map(|content| Entry { attempt: self.attempt, at, content }).collect())
     }
 }
 

@@ -8,7 +8,6 @@ use super::{Accepted, Content, EventSeen};
 /// What the event `name` says; several things when it is an acknowledgement of something that is stored.
 pub(super) fn contents(name: &str, data: &Value) -> Result<Vec<Content>> {
     Ok(match name {
-        "connected" => vec![Content::Connected { at_ms: number(data, "at_ms")? }],
         "receive_message" => vec![Content::Event(message(data)?)],
         "caught_up" => vec![Content::CaughtUp { team: id(data, "team_id")?, seq: number(data, "seq")? }],
         "message_stored" => vec![Content::Stored { team: id(data, "team_id")?, seq: number(data, "seq")? }],

@@ -33,7 +33,7 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Starts a process for each kind, with all its connections, and waits until all have caught up.
+    /// Starts a process for each kind, with all its connections, and waits until all have caught up, within `bound`.
     pub(crate) async fn start(access: &Access, places: Vec<Place>, bound: Duration) -> Result<Self> {
         let mut by_kind: BTreeMap<ClientKind, Vec<Place>> = BTreeMap::new();
         for place in places {
@@ -44,8 +44,9 @@ impl Crowd {
             let plans = places.iter().map(|place| place.plan.clone()).collect();
             groups.push(Clients::start(*kind, plans, access.files()).await?);
         }
+        let deadline = Instant::now() + bound;
         for clients in &mut groups {
-            clients.caught_up(bound).await?;
+            clients.caught_up(deadline - Instant::now()).await?;
         }
         Ok(Self { places: by_kind, groups })
     }
@@ -57,14 +58,16 @@ impl Crowd {
         Ok(())
     }
 
+    /// Waits until all have received and sent everything, within `bound`.
     pub(crate) async fn done(&mut self, bound: Duration) -> Result<()> {
+        let deadline = Instant::now() + bound;
         for clients in &mut self.groups {
-            clients.done(bound).await?;
+            clients.done(deadline - Instant::now()).await?;
         }
         Ok(())
     }
 
-    /// Stops all, and asserts that each received each message of its teams once, in the order of the store, and both
+    /// Stops all, within `bound`, and asserts that each received each message of its teams once, in the order of the store, and both
     /// receipts of each of its own. Returns what they received, with what is stored of each team.
     pub(crate) async fn assert_whole(
         self,
@@ -79,8 +82,9 @@ impl Crowd {
             }
         }
         let mut all = Vec::new();
+        let deadline = Instant::now() + bound;
         for (clients, (kind, places)) in self.groups.into_iter().zip(self.places) {
-            let records = clients.stop(bound).await?;
+            let records = clients.stop(deadline - Instant::now()).await?;
             for (record, place) in records.into_iter().zip(&places) {
                 for subscription in &place.plan.subscriptions {
                     let events = &stored[&subscription.team];

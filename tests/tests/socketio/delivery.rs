@@ -1,5 +1,5 @@
 //! Every member gets every message exactly once, in one order, whoever wrote the client and however it talks, through a
-//! proxy that gives every request to another gateway.
+//! proxy that gives every request to another gateway: also over connections that are lost meanwhile.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -70,9 +70,10 @@ async fn clients_of_socket_io_and_of_our_own_receive_every_message_exactly_once_
     crowd.done(TRAFFIC_TIMEOUT).await?;
     let (records, stored) = crowd.assert_whole(&deployment, STOP_TIMEOUT).await?;
 
-    for (kind, record) in &records {
-        assert_eq!(record.connections(), 1, "{kind:?} {} was sent away", record.connection);
-    }
+    // On a machine that stands still for seconds a session ends without a fault of anybody: the client comes back, and
+    // the promise holds over that too. It is the exception.
+    let reconnections: u32 = records.iter().map(|(_, record)| record.connections() - 1).sum();
+    assert!(usize::try_from(reconnections)? < records.len() / 4, "{reconnections} times a client was sent away");
     for (team, events) in &stored {
         let messages = events.iter().filter(|event| event.kind == "posted").count();
         assert_eq!(messages, kinds.len() * SENDS_PER_MEMBER, "{team}");

@@ -62,8 +62,12 @@ async fn clients_follow_a_rolling_restart_and_miss_and_repeat_nothing() -> Resul
     talker.finish().await?;
 
     let (records, _) = crowd.assert_whole(&cluster, STOP_TIMEOUT).await?;
-    for (kind, record) in records {
+    for (kind, record) in &records {
         assert!(record.connections() > 1, "{kind:?} {} stayed on gateways that ended", record.connection);
     }
+    // A client is told by the gateway that has its session. One whose requests another gateway passes on may lose its
+    // connection when that one ends.
+    let told = records.iter().filter(|(_, record)| record.has_other("go_away")).count();
+    assert!(told > records.len() / 2, "{told} of {} clients were told to go", records.len());
     Box::pin(cluster.finish()).await
 }

@@ -22,7 +22,8 @@ pub struct Config {
     pub payload_max: usize,
     /// How long a session may be without a connected namespace. While the application decides about one it does not run.
     pub connect_timeout: Duration,
-    /// Sessions of one worker thread; beyond it handshakes are refused with 503.
+    /// Sessions of one worker thread, and WebSockets there whose sessions live elsewhere, together; beyond it handshakes are
+    /// refused with 503.
     pub sessions_per_worker_max: usize,
     /// Bytes that may wait for one client.
     pub outbox_max: usize,

@@ -19,6 +19,9 @@ use crate::{
     sid::Sid,
 };
 
+/// Posts that one worker thread passes on at a time: whether their session exists is known only where it would be.
+const FORWARDED_POSTS_MAX: usize = 1_024;
+
 /// The sessions of one worker thread.
 pub struct Worker {
     pub(crate) server: Arc<Server>,
@@ -26,6 +29,31 @@ pub struct Worker {
     application: Rc<dyn Application>,
     sessions: Rc<Sessions>,
     is_draining: Cell<bool>,
+    /// WebSockets here whose sessions live elsewhere.
+    relays: Counter,
+    /// Posts that are being passed on.
+    forwarded_posts: Counter,
+}
+
+/// Counts what exists at a time on one worker thread.
+#[derive(Clone, Default)]
+struct Counter(Rc<Cell<usize>>);
+
+/// Counts until it is dropped.
+pub(crate) struct Counted(Counter);
+
+impl Counter {
+    fn count(&self) -> Counted {
+        self.0.set(self.0.get() + 1);
+        Counted(self.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let count = &self.0.0;
+        count.set(count.get() - 1);
+    }
 }
 
 /// Where a session lives.
@@ -60,7 +88,15 @@ impl Worker {
         calls: mpsc::Receiver<WorkerCall>,
     ) -> Rc<Self> {
         let sessions = Rc::default();
-        let worker = Rc::new(Self { server, number, application, sessions, is_draining: Cell::new(false) });
+        let worker = Rc::new(Self {
+            server,
+            number,
+            application,
+            sessions,
+            is_draining: Cell::new(false),
+            relays: Counter::default(),
+            forwarded_posts: Counter::default(),
+        });
         actix_web::rt::spawn(take_calls(Rc::downgrade(&worker), calls));
         worker
     }
@@ -77,7 +113,21 @@ impl Worker {
 
     /// Whether one more session may be opened.
     pub(crate) fn has_room(&self) -> bool {
-        !self.is_draining.get() && self.sessions.len() < self.server.config().sessions_per_worker_max
+        !self.is_draining.get() && self.is_below_limit()
+    }
+
+    /// A place for a WebSocket whose session lives elsewhere, if there is one: it counts like a session of this thread.
+    pub(crate) fn relay_place(&self) -> Option<Counted> {
+        self.is_below_limit().then(|| self.relays.count())
+    }
+
+    /// A place for a post on its way to its session, if there is one.
+    pub(crate) fn forwarded_post_place(&self) -> Option<Counted> {
+        (self.forwarded_posts.0.get() < FORWARDED_POSTS_MAX).then(|| self.forwarded_posts.count())
+    }
+
+    fn is_below_limit(&self) -> bool {
+        self.sessions.len() + self.relays.0.get() < self.server.config().sessions_per_worker_max
     }
 
     /// Opens a session.

@@ -373,6 +373,41 @@ async fn a_gateway_that_drains_answers_for_its_sessions_wherever_requests_land()
 }
 
 #[tokio::test]
+async fn a_websocket_elsewhere_counts_where_it_is_too() {
+    let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
+    let home = Gateway::start(config(), &bus);
+    let other = Gateway::start(Config { sessions_per_worker_max: 1, ..config() }, &bus);
+    let mut sockets = Vec::new();
+    let mut refused = 0;
+    for _ in 0..6 {
+        let sid = Http::connect(home.address).await.open().await;
+        let upgrade = WebSocket::upgrade(Http::connect(other.address).await, &format!("EIO=4&sid={sid}")).await;
+        match upgrade {
+            Ok(mut socket) => {
+                socket.send("2probe").await;
+                assert_eq!(socket.text().await, "3probe");
+                sockets.push(socket);
+            }
+            Err(status) => {
+                assert_eq!(status, 503);
+                refused += 1;
+            }
+        }
+    }
+    assert!((1..=2).contains(&sockets.len()) && refused >= 4, "one on each of two threads: {}", sockets.len());
+    sockets.clear();
+    let started = Instant::now();
+    loop {
+        let sid = Http::connect(home.address).await.open().await;
+        let upgrade = WebSocket::upgrade(Http::connect(other.address).await, &format!("EIO=4&sid={sid}")).await;
+        if upgrade.is_ok() {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE);
+    }
+}
+
+#[tokio::test]
 async fn a_websocket_elsewhere_that_goes_takes_its_session_along() {
     let two = Two::start(&config());
     for place in [0, 1] {

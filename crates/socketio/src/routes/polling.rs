@@ -89,6 +89,7 @@ pub(super) async fn post(
             }
         }
         Place::Elsewhere(remote) => {
+            let _place = worker.forwarded_post_place().ok_or(Refusal::Unavailable)?;
             worker.server.metrics().forwarded.get_or_create(&ForwardedLabel { kind: Forwarded::Post }).inc();
             remote.post(payload).await?;
         }

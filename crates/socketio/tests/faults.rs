@@ -182,3 +182,27 @@ async fn a_lost_answer_to_a_poll_ends_the_session_on_both_sides() {
     assert!(poll(shaky.home.address, &sid).await.is_refusal(1));
     shaky.home.is_empty().await;
 }
+
+#[tokio::test]
+async fn a_session_whose_client_was_told_that_it_is_lost_ends_at_home() {
+    let shaky = Shaky::start();
+    for is_poll in [false, true] {
+        let sid = shaky.open().await;
+        // Every second request, so that one of two has no answer, and the home hears of it with the next.
+        shaky.bus.set(2, Fault::NoAnswer);
+        for request in 0.. {
+            assert!(request < 2);
+            let answer = if is_poll {
+                assert_eq!(post(shaky.home.address, &sid, &echo(1)).await.text(), "ok");
+                poll(shaky.other.address, &sid).await
+            } else {
+                post(shaky.other.address, &sid, "3").await
+            };
+            if answer.is_refusal(1) {
+                break;
+            }
+        }
+        shaky.home.is_empty().await;
+        shaky.bus.set(1, Fault::None);
+    }
+}

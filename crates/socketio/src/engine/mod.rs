@@ -20,7 +20,7 @@ pub use violation::Violation;
 pub(crate) use packet::Packet;
 pub(crate) use payload::Payload;
 pub(crate) use refusal::Refusal;
-pub(crate) use session::{AttachRefused, Gone, Inner, Link, Parts, Polled, Posted, Taken};
+pub(crate) use session::{AttachRefused, End, Gone, Inner, Link, Parts, Polled, Posted, Taken};
 pub(crate) use sessions::{Secret, Sessions};
 
 /// What runs on top of Engine.IO: one per worker thread.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::message::{Answer, Call, Frames, answer::Kind, call};
 use crate::{
     Config,
-    engine::{AttachRefused, Gone, Inner, Link, Polled, Posted, Refusal, Secret, Sessions, Taken},
+    engine::{AttachRefused, End, Gone, Inner, Link, Polled, Posted, Refusal, Secret, Sessions, Taken},
 };
 
 /// How long the home keeps a call that has nothing to tell. The one who asks then asks again, which is how it notices in
@@ -17,7 +17,8 @@ pub(crate) async fn answer(sessions: &Sessions, config: &Config, call: Call) -> 
     let secret = call.secret[..].try_into().ok().map(Secret);
     let session = secret.and_then(|secret| sessions.get(secret));
     let (Some(session), Some(kind)) = (session, call.kind) else { return Answer::refused(Refusal::UnknownSid) };
-    let is_request = matches!(kind, call::Kind::Poll(_) | call::Kind::Post(_) | call::Kind::Attach(_));
+    let is_request =
+        matches!(kind, call::Kind::Poll(_) | call::Kind::Post(_) | call::Kind::Attach(_) | call::Kind::End(_));
     if is_request && !session.is_bound_to(call.token.as_deref()) {
         return Answer::refused(Refusal::UnknownSid);
     }
@@ -52,6 +53,10 @@ pub(crate) async fn answer(sessions: &Sessions, config: &Config, call: Call) -> 
             }
         }
         call::Kind::Take(asked) => take(&session, asked).await,
+        call::Kind::End(_) => {
+            session.end(End::TransportGone);
+            Kind::Done(true)
+        }
         call::Kind::Detach(link) => {
             if let Some(link) = session.link(link) {
                 session.link_closed(&link);

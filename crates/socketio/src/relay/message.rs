@@ -1,4 +1,6 @@
-//! What is said between where a request landed and its session's home.
+//! What is said between where a request landed and its session's home. All of it holds secrets or what clients say.
+
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -7,6 +9,7 @@ use crate::engine;
 
 /// A request to a session's home.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Call {
     #[prost(uint32, tag = "1")]
     pub(crate) worker: u32,
@@ -16,7 +19,7 @@ pub(crate) struct Call {
     /// The token of the request that is passed on.
     #[prost(string, optional, tag = "3")]
     pub(crate) token: Option<String>,
-    #[prost(oneof = "call::Kind", tags = "4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "call::Kind", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
     pub(crate) kind: Option<call::Kind>,
 }
 
@@ -24,6 +27,7 @@ pub(crate) mod call {
     use super::{Messages, Post, Take};
 
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[prost(skip_debug)]
     pub(crate) enum Kind {
         /// A hop of the poll with this id.
         #[prost(fixed64, tag = "4")]
@@ -43,11 +47,15 @@ pub(crate) mod call {
         /// The WebSocket with this id is gone.
         #[prost(fixed64, tag = "10")]
         Detach(u64),
+        /// The client has been told that the session is lost, since no answer came.
+        #[prost(bool, tag = "11")]
+        End(bool),
     }
 }
 
 /// A body that was posted.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Post {
     #[prost(fixed64, tag = "1")]
     pub(crate) id: u64,
@@ -56,6 +64,7 @@ pub(crate) struct Post {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Payload {
     #[prost(bytes = "bytes", tag = "1")]
     pub(crate) body: Bytes,
@@ -65,6 +74,7 @@ pub(crate) struct Payload {
 
 /// Messages that came over a WebSocket.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Messages {
     #[prost(fixed64, tag = "1")]
     pub(crate) link: u64,
@@ -76,6 +86,7 @@ pub(crate) struct Messages {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Message {
     #[prost(oneof = "content::Content", tags = "1, 2")]
     pub(crate) content: Option<content::Content>,
@@ -85,6 +96,7 @@ pub(crate) mod content {
     use bytes::Bytes;
 
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[prost(skip_debug)]
     pub(crate) enum Content {
         #[prost(bytes = "bytes", tag = "1")]
         Text(Bytes),
@@ -108,6 +120,7 @@ pub(crate) struct Take {
 
 /// What the home answers.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Answer {
     #[prost(oneof = "answer::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub(crate) kind: Option<answer::Kind>,
@@ -117,6 +130,7 @@ pub(crate) mod answer {
     use super::{Frames, Payload};
 
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[prost(skip_debug)]
     pub(crate) enum Kind {
         /// The answer to a poll.
         #[prost(message, tag = "1")]
@@ -146,12 +160,26 @@ pub(crate) mod answer {
 
 /// Finished frames for a WebSocket.
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub(crate) struct Frames {
     #[prost(bytes = "bytes", repeated, tag = "1")]
     pub(crate) frames: Vec<Bytes>,
     #[prost(bool, tag = "2")]
     pub(crate) are_last: bool,
 }
+
+/// Shows no field: among them are secrets, and what clients say.
+macro_rules! debug_by_name {
+    ($($message:ty),*) => {$(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($message))
+            }
+        }
+    )*};
+}
+
+debug_by_name!(Call, call::Kind, Post, Payload, Messages, Message, Content, Answer, answer::Kind, Frames);
 
 impl Answer {
     pub(crate) fn refused(refusal: engine::Refusal) -> Self {
@@ -195,5 +223,22 @@ impl From<Message> for engine::Message {
             // No packet: the session ends, as after anything that cannot be understood.
             None => Self::Text(Bytes::new()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_debug_text_shows_secrets_or_what_clients_say() {
+        let payload = Payload { body: Bytes::from_static(b"said"), is_binary: false };
+        let call = Call {
+            worker: 0,
+            secret: Bytes::from_static(b"said"),
+            token: Some("said".to_owned()),
+            kind: Some(call::Kind::Post(Post { id: 1, payload: payload.clone() })),
+        };
+        assert!(!format!("{call:?} {:?}", Answer::from(answer::Kind::Payload(payload))).contains("said"));
     }
 }

@@ -120,7 +120,10 @@ impl Remote {
                 Ok(Kind::Payload(payload)) => break Polled::Payload(payload.into()),
                 Ok(Kind::Again(_)) => {}
                 Ok(Kind::Refused(code)) => break Polled::Refused(Refusal::from_code(code)),
-                Ok(_) | Err(Lost) => break Polled::Refused(Refusal::UnknownSid),
+                Ok(_) | Err(Lost) => {
+                    self.tell(call::Kind::End(true));
+                    break Polled::Refused(Refusal::UnknownSid);
+                }
             }
         };
         cancel.0 = None;
@@ -136,7 +139,10 @@ impl Remote {
                 Ok(Kind::Done(_)) => return Ok(()),
                 Ok(Kind::Again(_)) => {}
                 Ok(Kind::Refused(code)) => return Err(Refusal::from_code(code)),
-                Ok(_) | Err(Lost) => return Err(Refusal::UnknownSid),
+                Ok(_) | Err(Lost) => {
+                    self.tell(call::Kind::End(true));
+                    return Err(Refusal::UnknownSid);
+                }
             }
         }
         Err(Refusal::Unavailable)

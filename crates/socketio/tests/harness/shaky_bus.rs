@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     ReplyLost,
     /// It is sent; the connection is lost when the reply has not come after this time.
     CutAfter(Duration),
+    /// It is sent, and handled; no reply comes in time.
+    NoAnswer,
     /// Nobody serves the peer for now.
     NoPeer,
 }
@@ -82,6 +84,7 @@ impl Bus for ShakyBus {
             Fault::Unsent => Err(lost()),
             Fault::ReplyLost => request.await.and(Err(lost())),
             Fault::CutAfter(time) => timeout(time, request).await.unwrap_or_else(|_| Err(lost())),
+            Fault::NoAnswer => request.await.and(Err(BusError::NoAnswer)),
             Fault::NoPeer => Err(BusError::NoPeer),
         }
     }

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// The most that [`Config::payload_max`] can be, in bytes: with its envelope it still fits into one request between
 /// gateways.
 pub const PAYLOAD_BYTES_LIMIT: usize = 1_000_000;
+/// The least that [`Config::outbox_max`] can be, in bytes.
+pub const OUTBOX_BYTES_MIN: usize = 16 * 1024;
+/// The least that [`Config::outbox_frames_max`] can be: an event with all its attachments, and what is said besides.
+pub const OUTBOX_FRAMES_MIN: usize = 16;
 /// Namespaces that a session can be connected to at once, the default one included.
 pub const NAMESPACES_MAX: usize = 16;
 
@@ -25,9 +29,9 @@ pub struct Config {
     /// Sessions of one worker thread, and WebSockets there whose sessions live elsewhere, together; beyond it handshakes are
     /// refused with 503.
     pub sessions_per_worker_max: usize,
-    /// Bytes that may wait for one client.
+    /// Bytes that may wait for one client. At least [`OUTBOX_BYTES_MIN`].
     pub outbox_max: usize,
-    /// Frames that may wait for one client.
+    /// Frames that may wait for one client. At least [`OUTBOX_FRAMES_MIN`].
     pub outbox_frames_max: usize,
     /// Namespaces besides `/`, each with its leading `/`. At most [`NAMESPACES_MAX`] less one.
     pub namespaces: Vec<String>,
@@ -45,6 +49,11 @@ pub enum ConfigError {
     /// The payload's limit is out of bounds.
     #[error("`payload_max` must be from 1 to {PAYLOAD_BYTES_LIMIT} bytes")]
     PayloadMax,
+    /// There is too little room for what waits for a client.
+    #[error(
+        "`outbox_max` must be at least {OUTBOX_BYTES_MIN} bytes, and `outbox_frames_max` at least {OUTBOX_FRAMES_MIN}"
+    )]
+    Outbox,
     /// A namespace is none, or there are too many.
     #[error("`namespaces` must be at most {} different names that begin with a slash, without `,` or `?`", NAMESPACES_MAX - 1)]
     Namespaces,
@@ -84,6 +93,9 @@ impl Config {
         if !(1..=PAYLOAD_BYTES_LIMIT).contains(&self.payload_max) {
             return Err(ConfigError::PayloadMax);
         }
+        if self.outbox_max < OUTBOX_BYTES_MIN || self.outbox_frames_max < OUTBOX_FRAMES_MIN {
+            return Err(ConfigError::Outbox);
+        }
         let is_named = |name: &String| name.len() > 1 && name.starts_with('/') && !name.contains([',', '?']);
         let different: std::collections::HashSet<_> = self.namespaces.iter().collect();
         if self.namespaces.len() >= NAMESPACES_MAX
@@ -111,6 +123,8 @@ mod tests {
         assert_eq!(with(|config| config.path = "socket.io/".to_owned()), Err(ConfigError::Path));
         assert_eq!(with(|config| config.ping_timeout = Duration::ZERO), Err(ConfigError::Zero("ping_timeout")));
         assert_eq!(with(|config| config.payload_max = PAYLOAD_BYTES_LIMIT + 1), Err(ConfigError::PayloadMax));
+        assert_eq!(with(|config| config.outbox_max = OUTBOX_BYTES_MIN - 1), Err(ConfigError::Outbox));
+        assert_eq!(with(|config| config.outbox_frames_max = OUTBOX_FRAMES_MIN - 1), Err(ConfigError::Outbox));
         for names in [&["custom"][..], &["/"], &["/a,b"], &["/a?b"], &["/a", "/a"]] {
             let namespaces = names.iter().map(ToString::to_string).collect();
             let config = Config { namespaces, ..Config::default() };

@@ -20,7 +20,7 @@ mod sid;
 mod socket;
 mod worker;
 
-pub use config::{Config, ConfigError, NAMESPACES_MAX, PAYLOAD_BYTES_LIMIT};
+pub use config::{Config, ConfigError, NAMESPACES_MAX, OUTBOX_BYTES_MIN, OUTBOX_FRAMES_MIN, PAYLOAD_BYTES_LIMIT};
 pub use fuzz::decode_everything;
 pub use handshake::{Generation, Handshake};
 pub use huddle_websocket::Full;

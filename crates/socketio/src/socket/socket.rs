@@ -17,6 +17,9 @@ use crate::{Config, Generation, engine};
 
 /// Random bytes of a socket's id.
 const ID_BYTES: usize = 15;
+/// The part of the outbox that is kept free of what is emitted while the application decides: the reply goes out before it,
+/// and other namespaces are there too.
+const RESERVED_SHARE: usize = 4;
 
 /// A client in a namespace. Clones are the same socket; it belongs to one worker thread.
 #[derive(Clone)]
@@ -158,7 +161,9 @@ impl Socket {
                 let before = early.len();
                 early.extend(frames);
                 let bytes: usize = early.iter().map(Bytes::len).sum();
-                if early.len() > self.0.config.outbox_frames_max || bytes > self.0.config.outbox_max {
+                let without_reserve = |max: usize| max - max / RESERVED_SHARE;
+                let frames_max = without_reserve(self.0.config.outbox_frames_max);
+                if early.len() > frames_max || bytes > without_reserve(self.0.config.outbox_max) {
                     early.truncate(before);
                     return Err(Full);
                 }

@@ -61,6 +61,10 @@ impl Application for TestApplication {
             }
             shared.connected.fetch_add(1, Ordering::SeqCst);
             shared.handlers.fetch_add(1, Ordering::SeqCst);
+            if asks("crowd") {
+                let frame = EventFrame::new(&request.namespace, "early", &"x".repeat(100));
+                while socket.emit(frame.clone()).is_ok() {}
+            }
             if asks("welcome") {
                 socket.emit(EventFrame::new(&request.namespace, "welcome", &request.handshake.token)).unwrap();
             }

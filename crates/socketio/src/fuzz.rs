@@ -5,13 +5,13 @@ use bytes::Bytes;
 use crate::{
     Generation,
     engine::{Message, Packet, Payload},
+    routes::is_query,
     sid::Sid,
     socket::decode_text,
 };
 
 /// Reads `bytes` as everything that a client may send: payloads and messages of both generations, the Socket.IO packets in
-/// them, and a session's id. Returns how much of it could be
-/// read. Must never panic, whatever the bytes.
+/// them, a session's id, and a query. Returns how much of it could be read. Must never panic, whatever the bytes.
 pub fn decode_everything(bytes: &[u8]) -> usize {
     let body = Bytes::copy_from_slice(bytes);
     let mut packets = Vec::new();
@@ -31,6 +31,6 @@ pub fn decode_everything(bytes: &[u8]) -> usize {
             let _ = decode_text(text);
         }
     }
-    let is_sid = std::str::from_utf8(bytes).is_ok_and(|text| Sid::parse(text).is_some());
-    packets.len() + usize::from(is_sid)
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    packets.len() + usize::from(Sid::parse(text).is_some()) + usize::from(is_query(text))
 }

@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 
+pub(crate) use self::query::is_query;
+
 use self::query::Query;
 use crate::{Worker, engine::Refusal, metrics::Transport};
 

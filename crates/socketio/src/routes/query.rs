@@ -1,5 +1,7 @@
 //! What stands in a request's query and headers.
 
+use std::net::SocketAddr;
+
 use actix_web::{HttpRequest, http::header, web};
 
 use crate::{Generation, Handshake, engine::Refusal, metrics::Transport};
@@ -22,12 +24,15 @@ pub(super) struct Query {
     version: Option<String>,
     takes_base64_only: bool,
     others: Vec<(String, String)>,
-    peer: Option<std::net::SocketAddr>,
+    peer: Option<SocketAddr>,
 }
 
 impl Query {
     pub(super) fn parse(request: &HttpRequest) -> Result<Self, Refusal> {
-        let query = request.query_string();
+        Self::read(request.query_string(), bearer(request), request.peer_addr())
+    }
+
+    fn read(query: &str, bearer: Option<String>, peer: Option<SocketAddr>) -> Result<Self, Refusal> {
         if query.len() > QUERY_BYTES_MAX || query.split('&').count() > PARAMETERS_MAX {
             return Err(Refusal::BadRequest);
         }
@@ -43,7 +48,7 @@ impl Query {
             return Err(Refusal::BadRequest);
         }
         let non_empty = |value: &str| (!value.is_empty()).then(|| value.to_owned());
-        let token = get(TOKEN).and_then(non_empty).or_else(|| bearer(request));
+        let token = get(TOKEN).and_then(non_empty).or(bearer);
         if token.as_ref().is_some_and(|token| token.len() > TOKEN_BYTES_MAX) {
             return Err(Refusal::BadRequest);
         }
@@ -53,7 +58,7 @@ impl Query {
             token,
             version: get("EIO").map(str::to_owned),
             takes_base64_only: get("b64").is_some_and(|value| !matches!(value, "" | "0" | "false")),
-            peer: request.peer_addr(),
+            peer,
             others: parameters.into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect(),
         })
     }
@@ -68,6 +73,11 @@ impl Query {
         let handshake = Handshake { generation, token: self.token, query: self.others, peer: self.peer };
         Ok((handshake, !self.takes_base64_only))
     }
+}
+
+/// Whether `text` is a query that a handshake may have.
+pub(crate) fn is_query(text: &str) -> bool {
+    Query::read(text, None, None).and_then(Query::into_handshake).is_ok()
 }
 
 fn bearer(request: &HttpRequest) -> Option<String> {

@@ -30,6 +30,7 @@ const SAMPLES: &[&[u8]] = &[
     b"3probe",
     b"1\x1e5\x1e6",
     b"0123456789abcdef.0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    b"EIO=4&transport=polling&t=1&b64=1&token=a%20b+c&resume=%7B%225%22%3A1%7D",
 ];
 
 /// Pieces that matter to some decoder.
@@ -46,6 +47,9 @@ const PIECES: &[&[u8]] = &[
     b"\"",
     b"\\",
     b"?",
+    b"&",
+    b"=",
+    b"%",
     b"b",
     b"b4",
     b"4",

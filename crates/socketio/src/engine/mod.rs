@@ -1,6 +1,7 @@
 //! Engine.IO: sessions over polling and WebSocket, heartbeats, the upgrade from one to the other. Knows nothing of
 //! Socket.IO, which is an [`Application`] on top of it.
 
+pub(crate) mod close_code;
 mod packet;
 mod payload;
 mod refusal;
@@ -17,10 +18,10 @@ pub use packet::Message;
 pub use session::Session;
 pub use violation::Violation;
 
-pub(crate) use packet::Packet;
+pub(crate) use packet::{MESSAGE_V3, Packet};
 pub(crate) use payload::Payload;
 pub(crate) use refusal::Refusal;
-pub(crate) use session::{AttachRefused, End, Gone, Inner, Link, Parts, Polled, Posted, Taken};
+pub(crate) use session::{AttachRefused, End, Gone, Inner, Link, POST_PATIENCE, Parts, Polled, Posted, Taken};
 pub(crate) use sessions::{Secret, Sessions};
 
 /// What runs on top of Engine.IO: one per worker thread.

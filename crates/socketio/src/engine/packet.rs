@@ -9,7 +9,7 @@ use crate::Generation;
 /// Bytes of a ping that come back in its pong.
 const PING_BYTES_MAX: usize = 125;
 /// The first byte of a binary message of Engine.IO 3.
-const MESSAGE_V3: u8 = 4;
+pub(crate) const MESSAGE_V3: u8 = 4;
 
 /// What a client, or an application, sends to the other side.
 #[derive(Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::message::{Answer, Call, Post, answer::Kind, call};
 use crate::{
-    engine::{Payload, Polled, Refusal},
+    engine::{POST_PATIENCE, Payload, Polled, Refusal},
     server::{Reply, Server, WorkerCall},
     sid::Sid,
 };
@@ -25,8 +25,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// just started. Shorter than the home waits for the next hop.
 const NO_PEER_PATIENCE: Duration = Duration::from_secs(2);
 const NO_PEER_PAUSE: Duration = Duration::from_millis(400);
-/// How long a post may have to wait for those before it to be handled.
-const POST_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The home of a session, seen from elsewhere.
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use super::{
     message::{Frames, Message, Messages, Take, answer::Kind, call},
     remote::{Lost, Remote},
 };
-use crate::engine;
+use crate::engine::{self, close_code};
 
 /// Messages, and bytes of them, that go to the home in one call, unless one message alone is larger.
 const BATCH_MESSAGES_MAX: usize = 64;
@@ -22,9 +22,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 /// How long the last frames may take to come once the home takes no more messages.
 const LAST_FRAMES_PATIENCE: Duration = Duration::from_secs(3);
-
-const CLOSE_GOING_AWAY: u16 = 1001;
-const CLOSE_TOO_BIG: u16 = 1009;
 
 /// Why messages are no longer passed on.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +46,7 @@ pub(crate) async fn relay(remote: Remote, link: u64, mut messages: AggregatedMes
         }
     }
     remote.tell(call::Kind::Detach(link));
-    outbox.abandon(frame::close(CLOSE_GOING_AWAY, ""));
+    outbox.abandon(frame::close(close_code::GOING_AWAY, ""));
 }
 
 async fn to_home(remote: &Remote, link: u64, messages: &mut AggregatedMessageStream, outbox: &Outbox) -> Stopped {
@@ -118,7 +115,7 @@ async fn next(messages: &mut AggregatedMessageStream, outbox: &Outbox) -> Option
                 return None;
             }
             Err(_) => {
-                outbox.abandon(frame::close(CLOSE_TOO_BIG, "too long or malformed"));
+                outbox.abandon(frame::close(close_code::TOO_BIG, "too long or malformed"));
                 return None;
             }
         }
@@ -149,7 +146,7 @@ async fn to_client(remote: &Remote, link: u64, outbox: &Outbox) {
 
 /// The last frames, of which the very last one closes the WebSocket. A client that has no room is too slow for them.
 fn finish(mut frames: Vec<bytes::Bytes>, has_room: bool, outbox: &Outbox) {
-    let last = frames.pop().unwrap_or_else(|| frame::close(CLOSE_GOING_AWAY, ""));
+    let last = frames.pop().unwrap_or_else(|| frame::close(close_code::GOING_AWAY, ""));
     let is_queued = has_room && frames.into_iter().all(|finished| outbox.push(finished).is_ok());
     if is_queued { outbox.close(last) } else { outbox.abandon(last) }
 }

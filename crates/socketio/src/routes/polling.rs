@@ -15,15 +15,13 @@ use tokio::time::{Instant, timeout};
 use super::Query;
 use crate::{
     Worker,
-    engine::{Payload, Polled, Posted, Refusal},
+    engine::{POST_PATIENCE, Payload, Polled, Posted, Refusal},
     metrics::{Forwarded, ForwardedLabel, Transport},
     worker::{Opening, Place},
 };
 
 /// How long a post's body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a post may have to wait for those before it to be handled.
-const POST_PATIENCE: Duration = Duration::from_secs(30);
 /// The content type of binary payloads.
 const BINARY: &str = "application/octet-stream";
 

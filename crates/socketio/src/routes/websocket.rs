@@ -10,13 +10,11 @@ use huddle_websocket::{Accepted, Full, Outbox, accept, frame};
 use super::Query;
 use crate::{
     Worker,
-    engine::{AttachRefused, Inner, Link, Message, Refusal},
+    engine::{AttachRefused, Inner, Link, Message, Refusal, close_code},
     metrics::{Forwarded, ForwardedLabel, Transport},
     relay::{Remote, answer, call, relay},
     worker::{Opening, Place},
 };
-
-const CLOSE_POLICY: u16 = 1008;
 
 pub(super) async fn open(
     worker: &Rc<Worker>,
@@ -49,7 +47,7 @@ pub(super) async fn attach(
             let Accepted { response, messages } = shake_hands(worker, request, payload, &outbox).await?;
             match session.attach(Rc::clone(&outbox), false) {
                 Ok(link) => drop(actix_web::rt::spawn(read(session, link, messages))),
-                Err(AttachRefused::Taken) => outbox.close(frame::close(CLOSE_POLICY, "")),
+                Err(AttachRefused::Taken) => outbox.close(frame::close(close_code::POLICY, "")),
                 Err(AttachRefused::Over) => return Err(Refusal::UnknownSid),
             }
             Ok(response)
@@ -73,7 +71,7 @@ async fn attach_remote(
             relay(remote, link, messages, outbox).await;
             drop(place);
         })),
-        Ok(answer::Kind::Taken(_)) => outbox.close(frame::close(CLOSE_POLICY, "")),
+        Ok(answer::Kind::Taken(_)) => outbox.close(frame::close(close_code::POLICY, "")),
         Ok(answer::Kind::Again(_)) => return Err(Refusal::Unavailable),
         Ok(_) | Err(_) => return Err(Refusal::UnknownSid),
     }

@@ -7,8 +7,6 @@ use serde::Serialize;
 use super::application::{AckId, ConnectRefused};
 use crate::Generation;
 
-/// The first byte of a binary message of Engine.IO 3.
-pub(super) const MESSAGE_V3: u8 = 4;
 /// Stands for the namespace that is not named in packets.
 pub(super) const DEFAULT_NAMESPACE: &str = "/";
 

@@ -7,7 +7,7 @@ use huddle_websocket::frame;
 use serde::Serialize;
 
 use super::encode;
-use crate::Generation;
+use crate::{Generation, engine::MESSAGE_V3};
 
 /// A finished event packet of one namespace, shared by all its receivers, of both generations and on both transports:
 /// cloning it copies no bytes.
@@ -47,7 +47,7 @@ impl EventFrame {
 
     pub(super) fn finished(packet: &[u8], attachments: &[Bytes]) -> Self {
         let finish = |bytes: &Bytes| Attachment {
-            v3: frame::binary(&[&[encode::MESSAGE_V3][..], bytes].concat()),
+            v3: frame::binary(&[&[MESSAGE_V3][..], bytes].concat()),
             v4: frame::binary(bytes),
         };
         let attachments = (!attachments.is_empty()).then(|| attachments.iter().map(finish).collect());

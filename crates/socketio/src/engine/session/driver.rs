@@ -1,6 +1,11 @@
 //! The task of one session: hands messages to the application one after the other, and watches the deadlines.
 
-use std::{future::poll_fn, rc::Rc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    rc::{Rc, Weak},
+    task::Poll,
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -11,11 +16,19 @@ use crate::engine::{Handler, Violation};
 /// How long the application may take for what a client had sent before it went.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Finishes a session when its task is over, also when that panics: otherwise it would stay for ever.
+struct Driven<'a> {
+    session: &'a Inner,
+    handler: Weak<dyn Handler>,
+}
+
 type Handling<'a> = Option<LocalBoxFuture<'a, Result<(), Violation>>>;
 
 impl Inner {
     /// Runs the session to its end, and until the application has finished what it was handling.
     pub(crate) async fn drive(self: Rc<Self>, handler: Rc<dyn Handler>) {
+        // Dropped before the handler.
+        let _driven = Driven { session: &self, handler: Rc::downgrade(&handler) };
         self.run(&*handler).await;
         drop(handler);
         self.linger().await;
@@ -126,6 +139,20 @@ impl Inner {
         {
             self.link_closed(&link);
         }
+    }
+}
+
+impl Drop for Driven<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("an application has panicked; its session ends");
+            self.session.end(End::Failed);
+            if let Some(handler) = self.handler.upgrade() {
+                // By another task: were it to panic here, the process would end.
+                actix_web::rt::spawn(async move { handler.closed() });
+            }
+        }
+        self.session.finish();
     }
 }
 

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use huddle_websocket::{Full, Outbox, frame};
 use tokio::time::{Instant, timeout};
 
-use super::{CLOSE_NORMAL, End, Inner, State};
+use super::{End, Inner, State};
 use crate::{
     Config,
-    engine::{Message, Packet, Violation},
+    engine::{Message, Packet, Violation, close_code},
     metrics::{Transport, TransportLabel},
 };
 
@@ -227,7 +227,7 @@ impl Inner {
         if link.is_probing() {
             self.link.replace(None);
             self.polling.is_upgrading.set(false);
-            link.outbox.abandon(frame::close(CLOSE_NORMAL, ""));
+            link.outbox.abandon(frame::close(close_code::NORMAL, ""));
             self.kick.notify_waiters();
         } else {
             self.end(End::TransportGone);

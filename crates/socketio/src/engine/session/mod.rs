@@ -23,7 +23,7 @@ use self::{
     inbox::{Inbox, Incoming},
     polling::HOP_GAP_MAX,
 };
-use super::{Message, Packet, Secret, Sessions, Violation};
+use super::{MESSAGE_V3, Message, Packet, Secret, Sessions, Violation, close_code};
 use crate::{
     Config, Generation, Handshake, SocketIoMetrics,
     metrics::{ReasonLabel, Transport, TransportLabel},
@@ -31,21 +31,13 @@ use crate::{
 
 pub(crate) use self::{
     link::{AttachRefused, Gone, Link, Taken},
-    polling::{Polled, Posted},
+    polling::{POST_PATIENCE, Polled, Posted},
 };
 
 /// How long a session that was closed behind what is queued waits to hand it out.
 const LINGER: Duration = Duration::from_secs(10);
 /// How long a session that its client has closed waits for a poll that the close packet has overtaken.
 const LINGER_CLOSED: Duration = Duration::from_secs(1);
-/// The first byte of a binary message of Engine.IO 3.
-const MESSAGE_V3: u8 = 4;
-
-const CLOSE_NORMAL: u16 = 1000;
-const CLOSE_GOING_AWAY: u16 = 1001;
-const CLOSE_PROTOCOL_ERROR: u16 = 1002;
-const CLOSE_TOO_BIG: u16 = 1009;
-const CLOSE_TRY_AGAIN_LATER: u16 = 1013;
 
 /// A session, as the application on top holds it. Clones are the same session.
 #[derive(Clone)]
@@ -113,6 +105,8 @@ pub(crate) enum End {
     TransportGone,
     /// A deadline has passed.
     Expired,
+    /// The application has panicked.
+    Failed,
     Violation(Violation),
 }
 
@@ -299,7 +293,7 @@ impl Inner {
             End::Expired => {
                 self.metrics.expired_sessions.inc();
             }
-            End::Closed | End::Abandoned | End::ClientClosed | End::TransportGone => {}
+            End::Closed | End::Abandoned | End::ClientClosed | End::TransportGone | End::Failed => {}
         }
         let transport = self.transport.get();
         self.metrics.sessions.get_or_create(&TransportLabel { transport }).dec();
@@ -341,16 +335,17 @@ impl Inner {
                 _ => outbox.abandon(frame::text(b"1")),
             },
             Transport::WebSocket => match end {
-                End::Closed | End::ClientClosed => outbox.close(frame::close(CLOSE_NORMAL, "")),
-                End::Abandoned => outbox.abandon(frame::close(CLOSE_TRY_AGAIN_LATER, "too slow")),
-                End::TransportGone | End::Expired => outbox.abandon(frame::close(CLOSE_GOING_AWAY, "")),
-                End::Violation(Violation::WebSocketMessage) => outbox.abandon(frame::close(CLOSE_TOO_BIG, "")),
-                End::Violation(_) => outbox.abandon(frame::close(CLOSE_PROTOCOL_ERROR, "protocol error")),
+                End::Closed | End::ClientClosed => outbox.close(frame::close(close_code::NORMAL, "")),
+                End::Abandoned => outbox.abandon(frame::close(close_code::TRY_AGAIN_LATER, "too slow")),
+                End::TransportGone | End::Expired => outbox.abandon(frame::close(close_code::GOING_AWAY, "")),
+                End::Failed => outbox.abandon(frame::close(close_code::INTERNAL_ERROR, "")),
+                End::Violation(Violation::WebSocketMessage) => outbox.abandon(frame::close(close_code::TOO_BIG, "")),
+                End::Violation(_) => outbox.abandon(frame::close(close_code::PROTOCOL_ERROR, "protocol error")),
             },
         }
         if let Some(link) = self.link.take() {
             if link.is_probing() {
-                link.outbox.abandon(frame::close(CLOSE_GOING_AWAY, ""));
+                link.outbox.abandon(frame::close(close_code::GOING_AWAY, ""));
             } else {
                 self.link.replace(Some(link));
             }

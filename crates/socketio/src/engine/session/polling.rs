@@ -11,6 +11,8 @@ use crate::{
     metrics::Transport,
 };
 
+/// How long a post may have to wait for those before it to be handled.
+pub(crate) const POST_PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of frames that answer one poll, at most: encoded for text they still fit into one answer between gateways.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
 /// Packets that answer one poll, at most: the limit of python-engineio, which ends its session at one more.

@@ -4,6 +4,8 @@
 //   {"open": name, "version": 2 | 3 | 4, "url": …, "options": {…}}    what the library calls its options
 //   {"emit": name, "event": …, "args": […], "ack": number | null}     with an ack callback if there is a number
 //   {"auth": name, "data": {…}}                                       the auth payload of connections from now on
+//                                                                     (versions 3 and 4); a `resume` in it, also in
+//                                                                     the options, is kept up with what is received
 //   {"drop": name}                                                    ends the connection; the library makes a new one
 //   {"close": name}                                                   ends the connection for good
 // Standard output, each a line of JSON: {"socket": name, "event": …, "args": […]} or {"socket": name, "ack": number,
@@ -29,19 +31,28 @@ const EVENTS = [
 
 const sockets = new Map();
 const auths = new Map();
+const seen = new Map();
 const tell = (told) => console.log(JSON.stringify(told));
+
+function authOf(name) {
+  const auth = auths.get(name);
+  return auth?.resume ? { ...auth, resume: { ...auth.resume, ...seen.get(name) } } : auth;
+}
 
 function open(name, version, url, { auth, ...options }) {
   const library = require(`socket.io-client-${version}`);
   auths.set(name, auth);
-  if (version > 2) options.auth = (give) => give(auths.get(name));
+  seen.set(name, {});
+  if (version > 2) options.auth = (give) => give(authOf(name));
   const socket = (library.io ?? library)(url, { forceNew: true, reconnectionDelay: 100, ...options });
+  socket.on("receive_message", ({ team_id, seq }) => (seen.get(name)[team_id] = seq));
   for (const event of ["connect", ...EVENTS]) socket.on(event, (...args) => tell({ socket: name, event, args }));
   // Version 4 says more than the reason.
   socket.on("disconnect", (reason) => tell({ socket: name, event: "disconnect", args: [reason] }));
   const refused = (message, data) => tell({ socket: name, event: "refused", args: [{ message, data }] });
   // Others are errors of the transport, which the library deals with.
-  socket.on("connect_error", (error) => error.data?.code && refused(error.message, error.data));
+  const isRefusal = (error) => error.data?.code || error.message === "Invalid namespace";
+  socket.on("connect_error", (error) => isRefusal(error) && refused(error.message, error.data));
   socket.on("error", (error) => typeof error === "string" && refused(error));
   sockets.set(name, socket);
 }

@@ -80,7 +80,8 @@ impl Console {
         Ok(Self { _process: process, input: Arc::new(tokio::sync::Mutex::new(input)), sockets })
     }
 
-    /// Opens a socket at `http://host:port`; does not wait for the outcome.
+    /// Opens a socket at `http://host:port`, or `http://host:port/namespace`; does not wait for the outcome. What is
+    /// emitted before it is connected goes out right after that.
     pub async fn open(&self, url: &str, opening: Opening) -> Result<Socket> {
         let Opening { version, transport, mut options } = opening;
         options["transports"] = json!(transport.names());
@@ -150,7 +151,8 @@ impl Socket {
         only(told.args)
     }
 
-    /// The auth payload of its connections from now on. For versions 3 and 4.
+    /// The auth payload of its connections from now on. For versions 3 and 4. A `resume` in it, as in that of
+    /// [`Opening::options`], is kept up with what is received.
     pub async fn set_auth(&self, data: &Value) -> Result<()> {
         self.tell(json!({ "auth": self.name, "data": data })).await
     }

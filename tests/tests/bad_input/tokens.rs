@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use huddle_proto::{Refusal, directory::v1::GetTeamRequest, gateway::v1::ErrorCode, history::v1::ListMessagesRequest};
 use huddle_tests::{
     SECRET, SERVICE_TOKEN, forged,
@@ -10,9 +10,12 @@ use huddle_tests::{
     until,
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tonic::Status;
 
-use crate::world::{ALLOWED_ORIGIN, MARK, MEMBER, OWNER, REVOKED, TEAM, World, assert_closes, assert_refused};
+use crate::world::{
+    ALLOWED_ORIGIN, MARK, MEMBER, OWNER, REVOKED, TEAM, World, assert_closed, assert_closes, assert_refused,
+};
 
 /// How soon every process has noticed that a token is revoked. They look every 2 s, on a busy machine a little later.
 const REVOCATION_MAX: Duration = Duration::from_secs(20);
@@ -151,11 +154,15 @@ pub(crate) async fn revoked_tokens_are_let_in_nowhere(world: &mut World) -> Resu
 
     let token = with_id(json!("revoked-later"))?;
     world.secret(&token);
-    world.connect().await?.hello(&token).await?;
+    let mut live = world.connect().await?;
+    live.hello(&token).await?;
     assert_eq!(refusal_by_history(world, &token).await?, None);
     assert_eq!(refusal_by_directory(world, &token).await?, None);
     world.revoke("revoked-later")?;
 
+    // Whoever is connected is sent away, without doing anything.
+    let sent_away = timeout(REVOCATION_MAX, live.until_the_end()).await.context("it stays connected")??;
+    assert_closed("revoked while it is connected", &sent_away, None, 4401);
     let refused = until("the gateway refuses the token", REVOCATION_MAX, async || {
         let mut socket = world.connect().await?;
         let reply = socket.request(json!({"hello": {"token": token}})).await?;

@@ -9,6 +9,7 @@ mod talk;
 
 use std::{
     fs,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -42,7 +43,8 @@ struct LabelLab {
     deployment: Deployment,
     proxy: RoundRobin,
     console: Console,
-    _files: TempDir,
+    /// Holds the list of revoked tokens.
+    files: TempDir,
 }
 
 impl LabelLab {
@@ -53,9 +55,8 @@ impl LabelLab {
     /// As [`LabelLab::start`], with further settings.
     async fn start_with(backend: Backend, settings: &[(&str, &str)]) -> Result<Self> {
         let files = tempfile::tempdir()?;
-        let revoked = files.path().join("revoked");
-        fs::write(&revoked, format!("{REVOKED}\n"))?;
-        let revoked = revoked.display().to_string();
+        write_revoked(files.path(), &[REVOKED])?;
+        let revoked = revoked_file(files.path()).display().to_string();
         let own = [("auth.user_claim", "identity"), ("auth.leeway", "0s"), ("auth.revoked_file", &revoked)];
         let settings = own.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let settings = settings.collect();
@@ -64,7 +65,7 @@ impl LabelLab {
         let mut gateways = vec![deployment.http_url(0), deployment.http_url(1)];
         gateways.dedup();
         let proxy = RoundRobin::start(&gateways).await?;
-        let labellab = Self { deployment, proxy, console: Console::start()?, _files: files };
+        let labellab = Self { deployment, proxy, console: Console::start()?, files };
         for (team, members) in TEAMS {
             labellab.create_team(team, members).await?;
         }
@@ -114,6 +115,11 @@ impl LabelLab {
         self.console.open(self.proxy.http_url(), opening).await
     }
 
+    /// Revokes a token, besides the one that is revoked already. The services learn of it in their own time.
+    fn revoke(&self, jti: &str) -> Result<()> {
+        write_revoked(self.files.path(), &[REVOKED, jti])
+    }
+
     /// `GET /api/v1/<path>`.
     async fn get(&self, path: &str, token: Option<&str>) -> Result<Answer> {
         http::get(&format!("{}/api/v1/{path}", self.proxy.http_url()), token).await
@@ -138,6 +144,17 @@ impl LabelLab {
     async fn finish(self) -> Result<()> {
         self.deployment.finish().await
     }
+}
+
+fn revoked_file(folder: &Path) -> PathBuf {
+    folder.join("revoked")
+}
+
+/// In one step, as administrators are told to.
+fn write_revoked(folder: &Path, ids: &[&str]) -> Result<()> {
+    let beside = folder.join("revoked.new");
+    fs::write(&beside, format!("{}\n", ids.join("\n")))?;
+    Ok(fs::rename(beside, revoked_file(folder))?)
 }
 
 fn name_of(user: u64) -> Result<&'static str> {

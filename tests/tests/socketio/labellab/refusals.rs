@@ -1,8 +1,14 @@
 //! Who is not let in, and what is not taken: LabelLab believed everybody.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use anyhow::Result;
-use huddle_tests::{Backend, SERVICE_TOKEN, Transport, socketio::Opening};
+use huddle_tests::{
+    Backend, SERVICE_TOKEN, Transport,
+    socketio::{Opening, Socket},
+};
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::{ANNA, App, BERT, CARL, LabelLab, OTHER_TEAM, REVOKED, TEAM, token, token_with};
 
@@ -117,15 +123,99 @@ async fn a_message_that_is_not_taken_is_answered_with_an_error_and_changes_nothi
     labellab.finish().await
 }
 
+/// Long enough to connect with on a busy machine.
+const SHORT_LIFE_SECONDS: i64 = 8;
+/// Between two messages of somebody who goes on talking.
+const PACE: Duration = Duration::from_millis(50);
+/// How a session ends after which the library comes back by itself.
+const CLOSED: &str = "transport close";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_ends_takes_its_socket_with_it() -> Result<()> {
+async fn a_token_that_ends_takes_its_sockets_with_it_and_lets_nobody_in_again() -> Result<()> {
     let labellab = LabelLab::start(Backend::Embedded).await?;
+    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let token = token_with(ANNA, "short", SHORT_LIFE_SECONDS)?;
+    let mut sockets = Vec::new();
     for opening in [App::web_opening, App::mobile_opening] {
-        // Soon, but after it has connected.
-        let opening = opening(&token_with(ANNA, "short", 4)?);
-        let mut socket = labellab.open(opening).await?;
+        let mut socket = labellab.open(opening(&token)).await?;
         socket.connected().await?;
-        socket.next("disconnect").await?;
+        // A minute before the end, or at once where there is less left.
+        let expiring = socket.next("token_expiring").await?;
+        let left_ms = expiring["time_ms"].as_i64().unwrap_or_default() - now_ms;
+        assert!((0..=SHORT_LIFE_SECONDS * 1_000).contains(&left_ms), "{expiring}");
+        sockets.push(socket);
+    }
+    for (socket, version) in sockets.iter_mut().zip([4, 2]) {
+        assert_sent_away(socket, version, "TOKEN_EXPIRED").await?;
     }
     labellab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_renews_its_token_goes_on_and_misses_nothing() -> Result<()> {
+    let mut labellab = LabelLab::start(Backend::Embedded).await?;
+    let anna = labellab.web(ANNA).await?;
+    let with_token = |token: String| json!({ "token": token, "resume": { TEAM.to_string(): 0 } });
+    let mut opening = App::web_opening("");
+    opening.options["auth"] = with_token(token_with(BERT, "short", SHORT_LIFE_SECONDS)?);
+    let mut bert = labellab.app(BERT, opening).await?;
+    bert.socket.next("token_expiring").await?;
+    bert.socket.set_auth(&with_token(token(BERT)?)).await?;
+
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut sent = Vec::new();
+    // Until it is connected for the second time.
+    while bert.socket.left("connect").is_empty() {
+        let body = format!("message {}", sent.len());
+        anna.send(TEAM, &body).await?;
+        sent.push(body);
+        assert!(Instant::now() < deadline, "it does not come back");
+        sleep(PACE).await;
+    }
+    anna.send(TEAM, "the end").await?;
+    sent.push("the end".to_owned());
+    for body in &sent {
+        assert_eq!(&bert.hears_body().await?, body);
+    }
+    assert_eq!(bert.socket.left("receive_message"), Vec::<Value>::new());
+    assert_eq!(bert.socket.left("disconnect"), [json!([CLOSED])]);
+    assert_eq!(bert.socket.left("refused"), Vec::<Value>::new());
+    assert_eq!(labellab.stored_bodies(TEAM).await?, sent);
+    labellab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_takes_its_sockets_with_it_and_no_others() -> Result<()> {
+    let labellab = LabelLab::start(Backend::Cluster).await?;
+    let revoked = token_with(ANNA, "signed-out", 3_600)?;
+    let (mut other, bert) = (labellab.web(ANNA).await?, labellab.mobile(BERT).await?);
+    let mut web = labellab.app(ANNA, App::web_opening(&revoked)).await?;
+    let mut mobile = labellab.app(ANNA, App::mobile_opening(&revoked)).await?;
+    bert.send(TEAM, "to all").await?;
+    for app in [&mut other, &mut web, &mut mobile] {
+        assert_eq!(app.hears_body().await?, "to all");
+    }
+    labellab.revoke("signed-out")?;
+    assert_sent_away(&mut web.socket, 4, "TOKEN_REVOKED").await?;
+    assert_sent_away(&mut mobile.socket, 2, "TOKEN_REVOKED").await?;
+
+    bert.send(TEAM, "to those who are left").await?;
+    assert_eq!(other.hears_body().await?, "to those who are left");
+    assert_eq!(other.socket.left("disconnect"), Vec::<Value>::new());
+    for app in [&mut web, &mut mobile] {
+        assert_eq!(app.socket.left("receive_message"), Vec::<Value>::new());
+    }
+    labellab.finish().await
+}
+
+/// Asserts that the session ends so that the library comes back by itself, and that it is refused then.
+async fn assert_sent_away(socket: &mut Socket, version: u8, code: &str) -> Result<()> {
+    assert_eq!(socket.next("disconnect").await?, CLOSED, "version {version}");
+    let refused = socket.refused().await?;
+    assert!(refused["message"].is_string(), "version {version}: {refused}");
+    // Version 2 is told no code.
+    if version > 2 {
+        assert_eq!(refused["data"]["code"], format!("ERROR_CODE_{code}"), "version {version}: {refused}");
+    }
+    Ok(())
 }

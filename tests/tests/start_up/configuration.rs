@@ -13,7 +13,7 @@ const GOOD_SECRET: &str = "a secret that is long enough to sign with";
 const EXIT_USAGE: i32 = 2;
 
 /// A configuration file and what the error says about it. Lines and columns count from 1.
-const BROKEN_FILES: [(&str, &str, &[&str]); 15] = [
+const BROKEN_FILES: [(&str, &str, &[&str]); 16] = [
     ("a bracket is missing", "[auth\nissuer = \"x\"\n", &["huddle.toml:1:"]),
     ("a quote is missing", "[auth]\n\nissuer = \"x\n", &["huddle.toml:3:", "issuer"]),
     ("a key is given twice", "[log]\nreplicas = 1\nreplicas = 3\n", &["huddle.toml:3:", "replicas"]),
@@ -26,6 +26,11 @@ const BROKEN_FILES: [(&str, &str, &[&str]); 15] = [
     ("no size", "[gateway]\nframe_max = \"large\"\n", &["huddle.toml:2:", "`gateway.frame_max`", "KiB"]),
     ("no address", "[gateway]\nlisten = \"localhost\"\n", &["huddle.toml:2:", "`gateway.listen`"]),
     ("out of bounds", "[log]\nreplicas = 2\n", &["huddle.toml:2:", "`log.replicas`", "1, 3 or 5"]),
+    (
+        "open to everybody",
+        "[gateway]\nlisten = \"0.0.0.0:0\"\nlabellab.legacy_teams = [\"7\"]\n",
+        &["`gateway.labellab.legacy_teams`", "0.0.0.0:0", "`gateway.labellab.trusted_networks`"],
+    ),
     ("a short secret", "[auth]\nsecret = \"hunter2\"\n", &["huddle.toml", "`auth.secret`", "32"]),
     ("a short service token", "[auth]\nservice_token = \"hunter2\"\n", &["huddle.toml", "`auth.service_token`", "32"]),
     ("no log filter", "[telemetry]\nfilter = \"huddle=loud\"\n", &["telemetry.filter", "huddle=loud"]),

@@ -56,7 +56,8 @@ async fn labellabs_clients_load_history_send_receive_and_are_notified(backend: B
     }
 
     let loaded = labellab.history(BERT, TEAM).await?;
-    let [loaded, mut heard] = [loaded, heard].map(|messages| messages.iter().map(labellabs_part).collect::<Vec<_>>());
+    let labellabs = |messages: Vec<Value>| messages.iter().map(labellabs_part).collect::<Result<Vec<_>>>();
+    let (loaded, mut heard) = (labellabs(loaded)?, labellabs(heard)?);
     heard.reverse();
     assert_eq!(loaded, heard, "newest first, as they were received");
     let listed = labellab.get("notifications", Some(&token(BERT)?)).await?.json()?;
@@ -68,8 +69,13 @@ async fn labellabs_clients_load_history_send_receive_and_are_notified(backend: B
     labellab.finish().await
 }
 
-fn labellabs_part(message: &Value) -> Value {
-    FIELDS.iter().map(|field| ((*field).to_owned(), message[field].clone())).collect()
+/// LabelLab's clients expect all of its fields, also those that are `null`.
+fn labellabs_part(message: &Value) -> Result<Value> {
+    let field = |name: &str| {
+        let value = message.get(name).with_context(|| format!("{name} is not in {message}"))?;
+        Ok((name.to_owned(), value.clone()))
+    };
+    FIELDS.into_iter().map(field).collect()
 }
 
 /// As Python writes a UTC time without a zone: `2021-07-03 10:11:12.345678`.

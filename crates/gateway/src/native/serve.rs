@@ -88,7 +88,7 @@ pub(super) async fn serve(
             }
         }
     }
-    // A client that has only stopped to send would else keep its socket: nothing more would ever end the response.
+    // The response of a client that is still there ends with this.
     outbox.close(frame::close_reply());
     connection.end_subscriptions(&worker);
     // Sends that have been taken go on to their end, whether or not anybody waits for it.

@@ -46,12 +46,19 @@ pub async fn post(url: &str, token: Option<&str>, body: &str) -> Result<Answer> 
 
 /// One request to `http://host:port/path`, within 20 s.
 pub async fn request(method: &str, url: &str, token: Option<&str>, body: Option<&str>) -> Result<Answer> {
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    let mut fields: Vec<_> = authorization.iter().map(|value| ("Authorization", value.as_str())).collect();
+    fields.extend(body.map(|_| ("Content-Type", "application/json")));
+    request_with(method, url, &fields, body).await
+}
+
+/// As [`request`], with the head's fields given.
+pub async fn request_with(method: &str, url: &str, fields: &[(&str, &str)], body: Option<&str>) -> Result<Answer> {
     let rest = url.strip_prefix("http://").with_context(|| format!("{url} is no http:// URL"))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let body_head = body.map(|body| format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
-    let body_head = body_head.unwrap_or_default();
-    let head = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{authorization}{body_head}");
+    let length = body.map(|body| format!("Content-Length: {}\r\n", body.len())).unwrap_or_default();
+    let fields = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect::<Vec<_>>().concat();
+    let head = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{fields}{length}");
     let exchange = async {
         let mut stream = TcpStream::connect(host).await?;
         stream.write_all(format!("{head}\r\n{}", body.unwrap_or_default()).as_bytes()).await?;

@@ -1,10 +1,13 @@
 //! Who hears what: in LabelLab everybody heard everything, and some nothing.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use huddle_tests::Backend;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
-use super::{ANNA, BERT, CARL, DORA, LabelLab, OTHER_TEAM, TEAM, token};
+use super::{ANNA, App, BERT, CARL, DORA, LabelLab, OTHER_TEAM, TEAM, token};
 
 const NOTHING: [Value; 0] = [];
 
@@ -58,7 +61,7 @@ async fn a_message_of_the_mobile_client_which_tags_nobody_is_delivered() -> Resu
 async fn a_socket_hears_the_teams_that_it_joined_and_has_not_left() -> Result<()> {
     let labellab = LabelLab::start(Backend::Embedded).await?;
     let mut talker = labellab.web(ANNA).await?;
-    let mut joins = super::App::web_opening(&token(ANNA)?);
+    let mut joins = App::web_opening(&token(ANNA)?);
     joins.options["auth"]["join"] = json!([OTHER_TEAM.to_string()]);
     let mut anna = labellab.app(ANNA, joins).await?;
 
@@ -87,5 +90,108 @@ async fn a_socket_hears_the_teams_that_it_joined_and_has_not_left() -> Result<()
         let refused = bert.socket.ask("join", &team).await?;
         assert!(refused["error"]["code"].is_string() && refused["error"]["retryable"] == false, "{refused}");
     }
+    labellab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_whose_first_word_is_a_join_hears_that_team_alone() -> Result<()> {
+    let labellab = LabelLab::start(Backend::Embedded).await?;
+    let (mut bert, carl) = (labellab.web(BERT).await?, labellab.web(CARL).await?);
+    for opening in [App::web_opening, App::mobile_opening] {
+        // What is said before it is connected goes out right after that: well within the second that it has.
+        let mut socket = labellab.open(opening(&token(ANNA)?)).await?;
+        let joined = socket.ask("join", &json!({ "team_id": OTHER_TEAM })).await?;
+        assert_eq!(joined["team_id"], OTHER_TEAM, "{joined}");
+        bert.send(TEAM, "unheard").await?;
+        assert_eq!(bert.hears_body().await?, "unheard");
+        carl.send(OTHER_TEAM, "heard").await?;
+        assert_eq!(socket.next("receive_message").await?["body"], "heard");
+        // Had it come, it would have come before this one.
+        let joined = socket.ask("join", &json!(TEAM)).await?;
+        assert_eq!(joined["team_id"], TEAM, "{joined}");
+        bert.send(TEAM, "joined").await?;
+        assert_eq!(bert.hears_body().await?, "joined");
+        assert_eq!(socket.next("receive_message").await?["body"], "joined");
+        assert_eq!(socket.left("receive_message"), NOTHING);
+        socket.close().await?;
+    }
+    labellab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_is_removed_hears_nothing_until_joining_as_a_member_again() -> Result<()> {
+    let labellab = LabelLab::start(Backend::Cluster).await?;
+    let (mut anna, mut web, mut mobile) =
+        (labellab.web(ANNA).await?, labellab.web(BERT).await?, labellab.mobile(BERT).await?);
+    anna.send(TEAM, "all are here").await?;
+    for app in [&mut anna, &mut web, &mut mobile] {
+        assert_eq!(app.hears_body().await?, "all are here");
+    }
+    labellab.remove_member(TEAM, BERT).await?;
+    for app in [&mut web, &mut mobile] {
+        assert_not_found(&app.socket.next("subscription_ended").await?, TEAM);
+        let refused = app.socket.ask("send_message", &app.message(TEAM, "still here")).await?;
+        assert_eq!(refused["error"]["code"], "ERROR_CODE_NOT_FOUND", "{refused}");
+        let refused = app.socket.ask("join", &json!(TEAM)).await?;
+        assert_eq!(refused["error"]["code"], "ERROR_CODE_NOT_FOUND", "{refused}");
+    }
+    anna.send(TEAM, "without Bert").await?;
+    assert_eq!(anna.hears_body().await?, "without Bert");
+
+    labellab.add_member(TEAM, BERT).await?;
+    for app in [&mut web, &mut mobile] {
+        let joined = app.socket.ask("join", &json!({ "team_id": TEAM })).await?;
+        assert!(joined["last_seq"].is_u64(), "{joined}");
+    }
+    anna.send(TEAM, "with Bert").await?;
+    for app in [&mut web, &mut mobile] {
+        assert_eq!(app.hears_body().await?, "with Bert");
+        assert_eq!(app.socket.left("receive_message"), NOTHING);
+        assert_eq!(app.socket.left("disconnect"), NOTHING);
+    }
+    labellab.finish().await
+}
+
+pub(super) fn assert_not_found(ended: &Value, team: u64) {
+    let said = (&ended["team_id"], &ended["error"]["code"], &ended["error"]["retryable"]);
+    assert_eq!(said, (&json!(team), &json!("ERROR_CODE_NOT_FOUND"), &json!(false)), "{ended}");
+}
+
+/// How long a socket may take to notice that its user has become a member, and what a busy machine adds to that.
+const NOTICED_MAX: Duration = Duration::from_secs(60 + 5);
+/// Between two messages of somebody who goes on talking.
+const PACE: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_becomes_a_member_while_connected_hears_the_team_within_a_minute() -> Result<()> {
+    let mut labellab = LabelLab::start(Backend::Embedded).await?;
+    // One who comes for the first time, and one who was removed meanwhile.
+    let anna = labellab.web(ANNA).await?;
+    let mut newcomers = [labellab.web(CARL).await?, labellab.mobile(BERT).await?];
+    labellab.remove_member(TEAM, BERT).await?;
+    assert_not_found(&newcomers[1].socket.next("subscription_ended").await?, TEAM);
+    for user in [BERT, CARL] {
+        labellab.add_member(TEAM, user).await?;
+    }
+    let added = Instant::now();
+    let mut sent = Vec::new();
+    while newcomers.iter_mut().any(|app| app.socket.left("receive_message").is_empty()) {
+        assert!(added.elapsed() <= NOTICED_MAX, "they are not heard after {:?}", added.elapsed());
+        let body = format!("message {}", sent.len());
+        anna.send(TEAM, &body).await?;
+        sent.push(body);
+        sleep(PACE).await;
+    }
+    anna.send(TEAM, "the end").await?;
+    sent.push("the end".to_owned());
+    for app in &mut newcomers {
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|body| body != "the end") {
+            heard.push(app.hears_body().await?);
+        }
+        // From when it was noticed on, all.
+        assert!(sent.ends_with(&heard), "{} heard {heard:?}", app.user);
+    }
+    assert_eq!(labellab.stored_bodies(TEAM).await?, sent);
     labellab.finish().await
 }

@@ -3,6 +3,8 @@
 mod history;
 mod legacy;
 mod members;
+mod namespaces;
+mod origins;
 mod refusals;
 mod sends;
 mod talk;
@@ -14,7 +16,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use huddle_proto::directory::v1::{AddMemberRequest, CreateTeamRequest};
+use huddle_proto::directory::v1::{AddMemberRequest, CreateTeamRequest, RemoveMemberRequest};
 use huddle_tests::{
     Backend, Deployment, DeploymentOptions, RoundRobin, SECRET, SERVICE_TOKEN, Transport, forged,
     http::{self, Answer},
@@ -82,14 +84,26 @@ impl LabelLab {
         };
         directory.create_team(create).await?;
         for member in members {
-            let add = AddMemberRequest {
-                team: team.to_string(),
-                user: member.to_string(),
-                name: name_of(*member)?.to_owned(),
-                ..AddMemberRequest::default()
-            };
-            directory.add_member(add).await?;
+            self.add_member(team, *member).await?;
         }
+        Ok(())
+    }
+
+    async fn add_member(&self, team: u64, user: u64) -> Result<()> {
+        let add = AddMemberRequest {
+            team: team.to_string(),
+            user: user.to_string(),
+            name: name_of(user)?.to_owned(),
+            ..AddMemberRequest::default()
+        };
+        self.deployment.directory_client(SERVICE_TOKEN)?.add_member(add).await?;
+        Ok(())
+    }
+
+    async fn remove_member(&self, team: u64, user: u64) -> Result<()> {
+        let remove =
+            RemoveMemberRequest { team: team.to_string(), user: user.to_string(), ..RemoveMemberRequest::default() };
+        self.deployment.directory_client(SERVICE_TOKEN)?.remove_member(remove).await?;
         Ok(())
     }
 
@@ -112,7 +126,12 @@ impl LabelLab {
 
     /// A socket, connected or not.
     async fn open(&self, opening: Opening) -> Result<Socket> {
-        self.console.open(self.proxy.http_url(), opening).await
+        self.open_in("/", opening).await
+    }
+
+    /// As [`LabelLab::open`], in a namespace.
+    async fn open_in(&self, namespace: &str, opening: Opening) -> Result<Socket> {
+        self.console.open(&format!("{}{namespace}", self.proxy.http_url()), opening).await
     }
 
     /// Revokes a token, besides the one that is revoked already. The services learn of it in their own time.

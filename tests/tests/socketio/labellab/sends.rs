@@ -4,7 +4,7 @@ use anyhow::Result;
 use huddle_tests::Backend;
 use serde_json::{Value, json};
 
-use super::{ANNA, App, BERT, LabelLab, TEAM, token};
+use super::{ANNA, App, BERT, LabelLab, OTHER_TEAM, TEAM, members::assert_not_found, token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_4000_characters_stays_whole() -> Result<()> {
@@ -129,5 +129,56 @@ async fn a_client_that_comes_back_gets_what_it_missed_in_order() -> Result<()> {
     }
     anna.send(TEAM, "the end").await?;
     assert_eq!(late.hears_body().await?, "the end");
+    labellab.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_team_of_a_resume_is_answered_by_itself() -> Result<()> {
+    const NO_TEAM: u64 = 99;
+    let labellab = LabelLab::start(Backend::Embedded).await?;
+    let mut anna = labellab.web(ANNA).await?;
+    anna.send(TEAM, "missed").await?;
+    assert_eq!(anna.hears_body().await?, "missed");
+
+    // With an event right after connecting, in the payload, and in the query.
+    let foreign = [OTHER_TEAM, NO_TEAM];
+    let resume: Value = [TEAM, OTHER_TEAM, NO_TEAM].map(|team| (team.to_string(), json!(0))).into_iter().collect();
+    let mut with_event = labellab.open(App::mobile_opening(&token(BERT)?)).await?;
+    let answer = with_event.ask("resume", &resume).await?;
+    assert!(answer["teams"][TEAM.to_string()]["last_seq"].is_u64(), "{answer}");
+    for team in foreign {
+        let error = &answer["teams"][team.to_string()]["error"];
+        assert_eq!((&error["code"], &error["retryable"]), (&json!("ERROR_CODE_NOT_FOUND"), &json!(false)), "{answer}");
+    }
+    let mut with_payload = App::web_opening(&token(BERT)?);
+    with_payload.options["auth"]["resume"] = resume.clone();
+    let mut with_query = App::mobile_opening(&token(BERT)?);
+    with_query.options["query"]["resume"] = json!(resume.to_string());
+    let mut sockets = [with_event, labellab.open(with_payload).await?, labellab.open(with_query).await?];
+    for socket in &mut sockets {
+        assert_eq!(socket.next("receive_message").await?["body"], "missed");
+        assert_eq!(socket.next("caught_up").await?["team_id"], TEAM);
+        let mut ended = [socket.next("subscription_ended").await?, socket.next("subscription_ended").await?];
+        ended.sort_by_key(|ended| ended["team_id"].as_u64());
+        for (ended, team) in ended.iter().zip(foreign) {
+            assert_not_found(ended, team);
+        }
+    }
+
+    // A cursor that the team has not come to yet: nothing is heard until the client says something better.
+    let mut ahead = labellab.open(App::web_opening(&token(BERT)?)).await?;
+    let answer = ahead.ask("resume", &json!({ TEAM.to_string(): 1_u64 << 50 })).await?;
+    assert_eq!(answer["teams"][TEAM.to_string()]["error"]["code"], "ERROR_CODE_INVALID_CURSOR", "{answer}");
+    assert_eq!(ahead.next("subscription_ended").await?["error"]["code"], "ERROR_CODE_INVALID_CURSOR");
+    anna.send(TEAM, "live").await?;
+    for socket in &mut sockets {
+        assert_eq!(socket.next("receive_message").await?["body"], "live");
+        assert_eq!(socket.left("receive_message"), Vec::<Value>::new());
+    }
+    let answer = ahead.ask("join", &json!({ "team_id": TEAM, "after": 0 })).await?;
+    assert!(answer["last_seq"].is_u64(), "{answer}");
+    for body in ["missed", "live"] {
+        assert_eq!(ahead.next("receive_message").await?["body"], body);
+    }
     labellab.finish().await
 }

@@ -4,4 +4,6 @@ mod crowd;
 mod delivery;
 mod gateway_killed;
 mod labellab;
+mod leaks;
+mod nats_away;
 mod restart;

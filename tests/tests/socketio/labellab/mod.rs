@@ -5,6 +5,7 @@ mod legacy;
 mod members;
 mod namespaces;
 mod origins;
+mod outage;
 mod refusals;
 mod sends;
 mod talk;

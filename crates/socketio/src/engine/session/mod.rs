@@ -253,7 +253,7 @@ impl Inner {
         })
     }
 
-    /// Whether a request with `token` may speak for this session: it must have the handshake's, or none as the handshake.
+    /// Whether a request with `token` may speak for the session: it must have the handshake's, or none as the handshake.
     pub(crate) fn is_bound_to(&self, token: Option<&str>) -> bool {
         match (&self.handshake.token, token) {
             (None, None) => true,

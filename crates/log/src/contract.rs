@@ -17,6 +17,9 @@ pub type Reader = BoxStream<'static, Result<Entry, LogError>>;
 /// Stored watermarks of all partitions. Ends only when the log handle is dropped.
 pub type StoredFeed = BoxStream<'static, StoredMark>;
 
+/// Most events that [`Log::events_between`] returns at once: some 4 MiB of the largest.
+pub const LOG_PAGE_EVENTS_MAX: usize = 256;
+
 /// One item of a live feed.
 #[derive(Debug, Clone)]
 pub enum LiveItem {
@@ -129,6 +132,22 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// The position of `team`'s last event in the log; `None` when the log holds none (any longer). Not behind any
     /// append that was acknowledged before the call.
     async fn last_seq(&self, team: &TeamId) -> Result<Option<Seq>, LogError>;
+
+    /// Reads events of `team` from the log itself: those after `after` and up to `through`, ascending, at most
+    /// [`LOG_PAGE_EVENTS_MAX`]; there are more when the last one's position is below `through`. Each names the one before
+    /// it in the log, the first one of the page at or below `after`. `through` is the position of an event of the team,
+    /// above `after`. Entries that cannot be read as events are left out.
+    ///
+    /// `None`: the log does not reach back to `after` (any longer), or the copy that answered does not reach to `through`
+    /// (yet). Then history knows, or will.
+    async fn events_between(
+        &self,
+        _team: &TeamId,
+        _after: Seq,
+        _through: Seq,
+    ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
+        Ok(None)
+    }
 
     /// Tells everyone who listens that `partition` is committed up to `seq`. Not logged; may be lost.
     async fn announce_stored(&self, mark: StoredMark) -> Result<(), LogError>;

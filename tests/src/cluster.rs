@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fs,
     ops::Deref,
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::{join_all, try_join_all};
-use huddle_devstack::{Nats, NatsOptions, Postgres, PostgresOptions, Tools};
+use huddle_devstack::{Durability, Nats, NatsOptions, Postgres, PostgresOptions, Tools};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -42,11 +43,29 @@ pub struct ClusterOptions {
     pub nats_nodes: usize,
     /// Settings of all processes of `huddle`, such as `("gateway.drain", "1s")`.
     pub settings: Vec<(String, String)>,
+    /// A command, with arguments, that becomes each gateway, such as `prlimit`; none if empty.
+    pub gateway_wrapper: Vec<OsString>,
+    /// The directory with the data of NATS, each node's below its name; one that goes with the cluster if `None`.
+    pub nats_data: Option<PathBuf>,
+    /// What NATS does before it acknowledges.
+    pub nats_durability: Durability,
+    /// What Postgres is started with.
+    pub postgres: PostgresOptions,
 }
 
 impl Default for ClusterOptions {
     fn default() -> Self {
-        Self { gateways: 2, persistence: 2, partitions: 1, nats_nodes: 1, settings: Vec::new() }
+        Self {
+            gateways: 2,
+            persistence: 2,
+            partitions: 1,
+            nats_nodes: 1,
+            settings: Vec::new(),
+            gateway_wrapper: Vec::new(),
+            nats_data: None,
+            nats_durability: Durability::Synced,
+            postgres: PostgresOptions::for_tests(),
+        }
     }
 }
 
@@ -69,7 +88,7 @@ pub struct Cluster {
     config: PathBuf,
     finished: bool,
     // After the processes: fields are dropped in this order.
-    directory_of_files: TempDir,
+    _files: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -82,11 +101,12 @@ impl Cluster {
         let files = tempfile::Builder::new().prefix("huddle-cluster-").tempdir()?;
         let nats_options = NatsOptions {
             nodes: options.nats_nodes,
-            data_dir: Some(files.path().join("nats")),
+            data_dir: Some(options.nats_data.clone().unwrap_or_else(|| files.path().join("nats"))),
+            durability: options.nats_durability,
             ..NatsOptions::default()
         };
         let (nats, postgres) =
-            tokio::try_join!(Nats::start(&tools, nats_options), Postgres::start(&tools, PostgresOptions::for_tests()))?;
+            tokio::try_join!(Nats::start(&tools, nats_options), Postgres::start(&tools, options.postgres.clone()))?;
         let url = postgres.create_database("huddle").await?;
         let config = files.path().join("huddle.toml");
         fs::write(&config, configuration(&options, &nats, &url)).context("cannot write the configuration")?;
@@ -94,8 +114,10 @@ impl Cluster {
         let start = |role: Role, index: usize, settings: &[(&str, String)]| {
             let own = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
             let settings = own.chain(options.settings.iter().cloned()).collect();
+            let wrapper = if role == Role::Gateway { options.gateway_wrapper.clone() } else { Vec::new() };
             Service::start(ServiceOptions {
                 settings,
+                wrapper,
                 ..ServiceOptions::new(role, index, config.clone(), logs.clone())
             })
         };
@@ -121,7 +143,7 @@ impl Cluster {
             access,
             config,
             finished: false,
-            directory_of_files: files,
+            _files: files,
             _turn: turn,
         })
     }
@@ -180,10 +202,11 @@ impl Cluster {
 
     /// Takes NATS away with all that it has, as when a disk is lost, and starts it anew with nothing.
     pub async fn lose_nats_data(&mut self) -> Result<()> {
+        let nats_data = self.nats.data_dir().to_owned();
         for index in 0..self.nats.urls().len() {
             let node = self.nats.node(index);
             node.kill9()?;
-            let data = self.directory_of_files.path().join("nats").join(node.name());
+            let data = nats_data.join(node.name());
             fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
         }
         self.nats.restart().await

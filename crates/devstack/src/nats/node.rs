@@ -199,7 +199,8 @@ fn configuration_of(index: usize, name: &str, settings: &Settings<'_>) -> String
         let store = settings.directory.join(name).display().to_string();
         let sync = match settings.durability {
             Durability::Synced => "always",
-            Durability::Relaxed => "2m",
+            // Without quotes it would be two million seconds.
+            Durability::Relaxed => "\"2m\"",
         };
         sections.push(format!("jetstream {{ store_dir: {store:?}, sync_interval: {sync} }}"));
     }

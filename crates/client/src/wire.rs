@@ -117,6 +117,7 @@ pub(crate) fn receive(frame: ServerFrame) -> Result<Received, FrameError> {
         | Content::Subscribed(_)
         | Content::Unsubscribed(_)
         | Content::Accepted(_)
+        | Content::Events(_)
         | Content::Pong(_)) => return Ok(Received::Reply { reply_to: frame.reply_to, content: reply }),
         Content::Event(event) => event_of(event)?,
         Content::CaughtUp(it) => Incoming::CaughtUp { team: team(&it.team)?, seq: Seq::new(it.seq) },

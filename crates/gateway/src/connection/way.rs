@@ -126,7 +126,7 @@ impl Way {
     pub(super) fn abandon(&self) {
         match self {
             Self::Native { outbox, .. } => {
-                let reason = "too slow: reconnect and resume from your cursors";
+                let reason = "too slow: reconnect and resync from your cursor";
                 outbox.abandon(native::close_frame(CloseCode::SlowConsumer, reason));
             }
             Self::LabelLab(way) => way.abandon(),

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod hello;
+mod list_events;
 mod requests;
 mod serve;
 mod websocket;

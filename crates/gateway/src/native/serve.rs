@@ -11,7 +11,7 @@ use huddle_proto::{
 use huddle_websocket::{Full, Outbox, frame};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{BadFrame, Encoding, Request, decode, hello, requests};
+use super::{BadFrame, Encoding, Request, decode, hello, list_events::Pager, requests};
 use crate::{
     connection::{Connection, ReplyTo, SendQueue},
     worker::Worker,
@@ -30,6 +30,8 @@ struct Session {
     outbox: Rc<Outbox>,
     /// Started by the first send: most connections only read.
     sends: Option<SendQueue>,
+    /// Started by the first request for a page.
+    pager: Option<Pager>,
     bad_frames: u32,
     started: Instant,
     last_heard: Instant,
@@ -53,6 +55,7 @@ pub(super) async fn serve(
         encoding,
         outbox: Rc::clone(&outbox),
         sends: None,
+        pager: None,
         bad_frames: 0,
         started: now,
         last_heard: now,
@@ -158,6 +161,10 @@ impl Session {
                     .sends
                     .get_or_insert_with(|| SendQueue::start(Rc::clone(&self.worker), Rc::clone(&self.connection)));
                 requests::send(queue, &self.connection, user, reply_to, &request).await;
+            }
+            Request::ListEvents(request) => {
+                let pager = self.pager.get_or_insert_with(|| Pager::new(self.encoding));
+                pager.list_events(&self.worker, &self.connection, user, reply_to, &request);
             }
         }
     }

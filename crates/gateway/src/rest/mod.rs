@@ -1,5 +1,6 @@
-//! REST: a team's messages over plain HTTP, for back ends and scripts. Described in `docs/reference/openapi.yaml`.
+//! REST: a team's messages and events over plain HTTP, for back ends and scripts. Described in `docs/reference/openapi.yaml`.
 
+mod events;
 mod messages;
 
 use std::rc::Rc;
@@ -26,6 +27,11 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, body_bytes_max: usize) 
             web::resource("/v1/teams/{team}/messages")
                 .route(web::get().to(messages::list))
                 .route(web::post().to(messages::send))
+                .default_service(web::to(|| async { HttpResponse::MethodNotAllowed().finish() })),
+        )
+        .service(
+            web::resource("/v1/teams/{team}/events")
+                .route(web::get().to(events::list))
                 .default_service(web::to(|| async { HttpResponse::MethodNotAllowed().finish() })),
         )
         .route(

@@ -7,8 +7,8 @@ use huddle_proto::{
     Refusal,
     gateway::v1::ErrorCode,
     history::v1::{
-        self as wire, FindSendsRequest, ListEventsRequest, ListMentionsRequest, ListMentionsResponse,
-        ListMessagesRequest, ListMessagesResponse, history_service_client::HistoryServiceClient,
+        self as wire, FindSendsRequest, ListEventsRequest, ListEventsResponse, ListMentionsRequest,
+        ListMentionsResponse, ListMessagesRequest, ListMessagesResponse, history_service_client::HistoryServiceClient,
     },
 };
 use tonic::{
@@ -17,6 +17,7 @@ use tonic::{
 };
 
 use super::{ServiceToken, bearer, bounded, request};
+use crate::metrics::GatewayMetrics;
 
 /// How long a page may take, the wait for `min_seq` included.
 const PAGE_DEADLINE: Duration = Duration::from_secs(8);
@@ -30,11 +31,12 @@ const PAGE_EVENTS: u32 = 200;
 pub(crate) struct History {
     client: HistoryServiceClient<Channel>,
     token: ServiceToken,
+    metrics: GatewayMetrics,
 }
 
 impl History {
-    pub(crate) fn new(channel: Channel, token: ServiceToken) -> Self {
-        Self { client: HistoryServiceClient::new(channel), token }
+    pub(crate) fn new(channel: Channel, token: ServiceToken, metrics: GatewayMetrics) -> Self {
+        Self { client: HistoryServiceClient::new(channel), token, metrics }
     }
 
     /// Events of `team` after `after`, oldest first, and whether there are more; reaching at least to `min_seq`.
@@ -50,11 +52,18 @@ impl History {
             limit: PAGE_EVENTS,
             min_seq: min_seq.get(),
         };
+        self.metrics.upstream_call("list_events");
         let mut client = self.client.clone();
         let page = bounded(PAGE_DEADLINE, client.list_events(request(message, &self.token.0, PAGE_DEADLINE))).await?;
         let events =
             page.events.into_iter().map(|event| Event::try_from(event).map(Arc::new)).collect::<Result<_, _>>();
         Ok((events.map_err(|error| unreadable(&error))?, page.has_more))
+    }
+
+    /// A page of events, whoever may read it.
+    pub(crate) async fn page_of_events(&self, message: ListEventsRequest) -> Result<ListEventsResponse, Refusal> {
+        let mut client = self.client.clone();
+        bounded(PAGE_DEADLINE, client.list_events(request(message, &self.token.0, PAGE_DEADLINE))).await
     }
 
     /// A page of messages, on behalf of the user whose token it is: history checks that the user may read.
@@ -64,6 +73,7 @@ impl History {
         message: ListMessagesRequest,
     ) -> Result<ListMessagesResponse, Refusal> {
         let token = user_bearer(user_token)?;
+        self.metrics.upstream_call("list_messages");
         let mut client = self.client.clone();
         bounded(PAGE_DEADLINE, client.list_messages(request(message, &token, PAGE_DEADLINE))).await
     }
@@ -75,6 +85,7 @@ impl History {
         message: ListMentionsRequest,
     ) -> Result<ListMentionsResponse, Refusal> {
         let token = user_bearer(user_token)?;
+        self.metrics.upstream_call("list_mentions");
         let mut client = self.client.clone();
         bounded(PAGE_DEADLINE, client.list_mentions(request(message, &token, PAGE_DEADLINE))).await
     }
@@ -89,6 +100,7 @@ impl History {
                 client_id: key.client_id.to_string(),
             })
             .collect();
+        self.metrics.upstream_call("find_sends");
         let mut client = self.client.clone();
         let call = client.find_sends(request(FindSendsRequest { keys }, &self.token.0, FIND_SENDS_DEADLINE));
         let found = bounded(FIND_SENDS_DEADLINE, call).await?;

@@ -151,7 +151,8 @@ pub enum CloseCode {
     TooLarge = 1009,
     /// The gateway restarts: reconnect as told by `go_away`.
     Restart = 1012,
-    /// The client read too slowly and its outbox is full: reconnect at once, from the cursors.
+    /// The client read too slowly and its outbox is full: reconnect at once and resync from the cursors. A client to which
+    /// that happens again catches up by `list_events` first.
     SlowConsumer = 4000,
     /// Nothing came from the client for longer than the heartbeat allows: reconnect at once.
     HeartbeatLost = 4001,
@@ -210,7 +211,7 @@ pub struct ClientFrame {
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
     /// The request. A frame of which the gateway knows no request is answered with UNKNOWN_REQUEST.
-    #[prost(oneof = "client_frame::Request", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "client_frame::Request", tags = "2, 3, 4, 5, 6, 7")]
     pub request: ::core::option::Option<client_frame::Request>,
 }
 /// Nested message and enum types in `ClientFrame`.
@@ -233,10 +234,13 @@ pub mod client_frame {
         /// Asks for a sign of life.
         #[prost(message, tag = "6")]
         Ping(super::Ping),
+        /// Asks for a page of a team's events.
+        #[prost(message, tag = "7")]
+        ListEvents(super::ListEvents),
     }
 }
 /// What a gateway sends: the one reply to each request, and what nobody asked for at that moment.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerFrame {
     /// The `id` of the request that this replies to; empty in frames that are no reply, and in errors about frames whose
     /// id could not be read.
@@ -245,14 +249,14 @@ pub struct ServerFrame {
     /// What the frame says.
     #[prost(
         oneof = "server_frame::Content",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
     )]
     pub content: ::core::option::Option<server_frame::Content>,
 }
 /// Nested message and enum types in `ServerFrame`.
 pub mod server_frame {
     /// What the frame says.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Content {
         /// Reply: the request was refused and changed nothing, unless the code says that a retry helps: then its outcome is
         /// unknown until a retry under the same client_id settles it.
@@ -291,6 +295,9 @@ pub mod server_frame {
         /// The gateway is about to close the connection: reconnect, to any gateway.
         #[prost(message, tag = "13")]
         GoAway(super::GoAway),
+        /// Reply to `list_events`.
+        #[prost(message, tag = "14")]
+        Events(super::Events),
     }
 }
 /// Says who the client is.
@@ -375,6 +382,40 @@ pub struct SubscriptionEnded {
     /// whole (subscribe again, from the cursor).
     #[prost(message, optional, tag = "2")]
     pub error: ::core::option::Option<Error>,
+}
+/// Asks for a page of a team's events: for a client that reads at its own pace, since nothing comes before it is asked
+/// for. Needs no subscription and starts none. One at a time on a connection: another one before the reply is refused
+/// with OVERLOADED.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEvents {
+    /// The team. The user must be a member. Set by the client.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// The cursor, as of a subscription: the position of the last event that the client has seen; 0 = from the team's
+    /// first event. Set by the client.
+    #[prost(uint64, tag = "2")]
+    pub after: u64,
+    /// At most this many events: 1 to 200; 0 = 100. Set by the client.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    /// The page reflects at least everything up to this position, or the request is refused with NOT_YET_STORED; 0 =
+    /// whatever is stored. Set by the client.
+    #[prost(uint64, tag = "4")]
+    pub min_seq: u64,
+}
+/// A page of a team's events.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Events {
+    /// The team.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// The events, oldest first, each once, without a gap. The last one's position is the cursor for the next page, and for
+    /// a subscription. Large events make a page end before its limit.
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<super::super::event::v1::Event>,
+    /// Whether more events are stored after the last one here. When not, what is newer comes with a subscription.
+    #[prost(bool, tag = "3")]
+    pub has_more: bool,
 }
 /// Sends a message. Sends of one connection to one team get their positions in the order in which they were sent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

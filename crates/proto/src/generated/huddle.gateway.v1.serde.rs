@@ -300,6 +300,9 @@ impl serde::Serialize for ClientFrame {
                 client_frame::Request::Ping(v) => {
                     struct_ser.serialize_field("ping", v)?;
                 }
+                client_frame::Request::ListEvents(v) => {
+                    struct_ser.serialize_field("list_events", v)?;
+                }
             }
         }
         struct_ser.end()
@@ -318,6 +321,8 @@ impl<'de> serde::Deserialize<'de> for ClientFrame {
             "unsubscribe",
             "send",
             "ping",
+            "list_events",
+            "listEvents",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -328,6 +333,7 @@ impl<'de> serde::Deserialize<'de> for ClientFrame {
             Unsubscribe,
             Send,
             Ping,
+            ListEvents,
             __SkipField__,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -356,6 +362,7 @@ impl<'de> serde::Deserialize<'de> for ClientFrame {
                             "unsubscribe" => Ok(GeneratedField::Unsubscribe),
                             "send" => Ok(GeneratedField::Send),
                             "ping" => Ok(GeneratedField::Ping),
+                            "listEvents" | "list_events" => Ok(GeneratedField::ListEvents),
                             _ => Ok(GeneratedField::__SkipField__),
                         }
                     }
@@ -418,6 +425,13 @@ impl<'de> serde::Deserialize<'de> for ClientFrame {
                                 return Err(serde::de::Error::duplicate_field("ping"));
                             }
                             request__ = map_.next_value::<::std::option::Option<_>>()?.map(client_frame::Request::Ping)
+;
+                        }
+                        GeneratedField::ListEvents => {
+                            if request__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("listEvents"));
+                            }
+                            request__ = map_.next_value::<::std::option::Option<_>>()?.map(client_frame::Request::ListEvents)
 ;
                         }
                         GeneratedField::__SkipField__ => {
@@ -803,6 +817,136 @@ impl<'de> serde::Deserialize<'de> for ErrorCode {
         deserializer.deserialize_any(GeneratedVisitor)
     }
 }
+impl serde::Serialize for Events {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.team.is_empty() {
+            len += 1;
+        }
+        if !self.events.is_empty() {
+            len += 1;
+        }
+        if self.has_more {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("huddle.gateway.v1.Events", len)?;
+        if !self.team.is_empty() {
+            struct_ser.serialize_field("team", &self.team)?;
+        }
+        if !self.events.is_empty() {
+            struct_ser.serialize_field("events", &self.events)?;
+        }
+        if self.has_more {
+            struct_ser.serialize_field("has_more", &self.has_more)?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for Events {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "team",
+            "events",
+            "has_more",
+            "hasMore",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Team,
+            Events,
+            HasMore,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "team" => Ok(GeneratedField::Team),
+                            "events" => Ok(GeneratedField::Events),
+                            "hasMore" | "has_more" => Ok(GeneratedField::HasMore),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = Events;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct huddle.gateway.v1.Events")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<Events, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut team__ = None;
+                let mut events__ = None;
+                let mut has_more__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Team => {
+                            if team__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("team"));
+                            }
+                            team__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::Events => {
+                            if events__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("events"));
+                            }
+                            events__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::HasMore => {
+                            if has_more__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("hasMore"));
+                            }
+                            has_more__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(Events {
+                    team: team__.unwrap_or_default(),
+                    events: events__.unwrap_or_default(),
+                    has_more: has_more__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("huddle.gateway.v1.Events", FIELDS, GeneratedVisitor)
+    }
+}
 impl serde::Serialize for GoAway {
     #[allow(deprecated)]
     fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
@@ -994,6 +1138,163 @@ impl<'de> serde::Deserialize<'de> for Hello {
             }
         }
         deserializer.deserialize_struct("huddle.gateway.v1.Hello", FIELDS, GeneratedVisitor)
+    }
+}
+impl serde::Serialize for ListEvents {
+    #[allow(deprecated)]
+    fn serialize<S>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error>
+    where
+        S: serde::Serializer,
+    {
+        use serde::ser::SerializeStruct;
+        let mut len = 0;
+        if !self.team.is_empty() {
+            len += 1;
+        }
+        if self.after != 0 {
+            len += 1;
+        }
+        if self.limit != 0 {
+            len += 1;
+        }
+        if self.min_seq != 0 {
+            len += 1;
+        }
+        let mut struct_ser = serializer.serialize_struct("huddle.gateway.v1.ListEvents", len)?;
+        if !self.team.is_empty() {
+            struct_ser.serialize_field("team", &self.team)?;
+        }
+        if self.after != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("after", ToString::to_string(&self.after).as_str())?;
+        }
+        if self.limit != 0 {
+            struct_ser.serialize_field("limit", &self.limit)?;
+        }
+        if self.min_seq != 0 {
+            #[allow(clippy::needless_borrow)]
+            #[allow(clippy::needless_borrows_for_generic_args)]
+            struct_ser.serialize_field("min_seq", ToString::to_string(&self.min_seq).as_str())?;
+        }
+        struct_ser.end()
+    }
+}
+impl<'de> serde::Deserialize<'de> for ListEvents {
+    #[allow(deprecated)]
+    fn deserialize<D>(deserializer: D) -> std::result::Result<Self, D::Error>
+    where
+        D: serde::Deserializer<'de>,
+    {
+        const FIELDS: &[&str] = &[
+            "team",
+            "after",
+            "limit",
+            "min_seq",
+            "minSeq",
+        ];
+
+        #[allow(clippy::enum_variant_names)]
+        enum GeneratedField {
+            Team,
+            After,
+            Limit,
+            MinSeq,
+            __SkipField__,
+        }
+        impl<'de> serde::Deserialize<'de> for GeneratedField {
+            fn deserialize<D>(deserializer: D) -> std::result::Result<GeneratedField, D::Error>
+            where
+                D: serde::Deserializer<'de>,
+            {
+                struct GeneratedVisitor;
+
+                impl serde::de::Visitor<'_> for GeneratedVisitor {
+                    type Value = GeneratedField;
+
+                    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        write!(formatter, "expected one of: {:?}", &FIELDS)
+                    }
+
+                    #[allow(unused_variables)]
+                    fn visit_str<E>(self, value: &str) -> std::result::Result<GeneratedField, E>
+                    where
+                        E: serde::de::Error,
+                    {
+                        match value {
+                            "team" => Ok(GeneratedField::Team),
+                            "after" => Ok(GeneratedField::After),
+                            "limit" => Ok(GeneratedField::Limit),
+                            "minSeq" | "min_seq" => Ok(GeneratedField::MinSeq),
+                            _ => Ok(GeneratedField::__SkipField__),
+                        }
+                    }
+                }
+                deserializer.deserialize_identifier(GeneratedVisitor)
+            }
+        }
+        struct GeneratedVisitor;
+        impl<'de> serde::de::Visitor<'de> for GeneratedVisitor {
+            type Value = ListEvents;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("struct huddle.gateway.v1.ListEvents")
+            }
+
+            fn visit_map<V>(self, mut map_: V) -> std::result::Result<ListEvents, V::Error>
+                where
+                    V: serde::de::MapAccess<'de>,
+            {
+                let mut team__ = None;
+                let mut after__ = None;
+                let mut limit__ = None;
+                let mut min_seq__ = None;
+                while let Some(k) = map_.next_key()? {
+                    match k {
+                        GeneratedField::Team => {
+                            if team__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("team"));
+                            }
+                            team__ = Some(map_.next_value()?);
+                        }
+                        GeneratedField::After => {
+                            if after__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("after"));
+                            }
+                            after__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::Limit => {
+                            if limit__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("limit"));
+                            }
+                            limit__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::MinSeq => {
+                            if min_seq__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("minSeq"));
+                            }
+                            min_seq__ = 
+                                Some(map_.next_value::<::pbjson::private::NumberDeserialize<_>>()?.0)
+                            ;
+                        }
+                        GeneratedField::__SkipField__ => {
+                            let _ = map_.next_value::<serde::de::IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(ListEvents {
+                    team: team__.unwrap_or_default(),
+                    after: after__.unwrap_or_default(),
+                    limit: limit__.unwrap_or_default(),
+                    min_seq: min_seq__.unwrap_or_default(),
+                })
+            }
+        }
+        deserializer.deserialize_struct("huddle.gateway.v1.ListEvents", FIELDS, GeneratedVisitor)
     }
 }
 impl serde::Serialize for Ping {
@@ -1360,6 +1661,9 @@ impl serde::Serialize for ServerFrame {
                 server_frame::Content::GoAway(v) => {
                     struct_ser.serialize_field("go_away", v)?;
                 }
+                server_frame::Content::Events(v) => {
+                    struct_ser.serialize_field("events", v)?;
+                }
             }
         }
         struct_ser.end()
@@ -1390,6 +1694,7 @@ impl<'de> serde::Deserialize<'de> for ServerFrame {
             "tokenExpiring",
             "go_away",
             "goAway",
+            "events",
         ];
 
         #[allow(clippy::enum_variant_names)]
@@ -1407,6 +1712,7 @@ impl<'de> serde::Deserialize<'de> for ServerFrame {
             SubscriptionEnded,
             TokenExpiring,
             GoAway,
+            Events,
             __SkipField__,
         }
         impl<'de> serde::Deserialize<'de> for GeneratedField {
@@ -1442,6 +1748,7 @@ impl<'de> serde::Deserialize<'de> for ServerFrame {
                             "subscriptionEnded" | "subscription_ended" => Ok(GeneratedField::SubscriptionEnded),
                             "tokenExpiring" | "token_expiring" => Ok(GeneratedField::TokenExpiring),
                             "goAway" | "go_away" => Ok(GeneratedField::GoAway),
+                            "events" => Ok(GeneratedField::Events),
                             _ => Ok(GeneratedField::__SkipField__),
                         }
                     }
@@ -1553,6 +1860,13 @@ impl<'de> serde::Deserialize<'de> for ServerFrame {
                                 return Err(serde::de::Error::duplicate_field("goAway"));
                             }
                             content__ = map_.next_value::<::std::option::Option<_>>()?.map(server_frame::Content::GoAway)
+;
+                        }
+                        GeneratedField::Events => {
+                            if content__.is_some() {
+                                return Err(serde::de::Error::duplicate_field("events"));
+                            }
+                            content__ = map_.next_value::<::std::option::Option<_>>()?.map(server_frame::Content::Events)
 ;
                         }
                         GeneratedField::__SkipField__ => {

@@ -53,6 +53,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// The position up to which a reader who met this event out of turn has to read elsewhere: that of the event before it;
+    /// its own where it does not know that one, because it has aged out of the log.
+    pub const fn known_through(&self) -> Seq {
+        if self.prev_seq.is_zero() { self.seq } else { self.prev_seq }
+    }
+
     /// The key under which this event happened.
     pub fn key(&self) -> SendKey {
         SendKey { team: self.team.clone(), sender: self.sender.clone(), client_id: self.client_id.clone() }

@@ -39,6 +39,13 @@ pub struct Config {
     pub outbox_max: ByteCount,
     /// How many frames may wait for one connection. Default: 4,096.
     pub outbox_frames_max: usize,
+    /// What the last events of all teams that are followed here may take in memory, from which clients that were away for a
+    /// moment are served. Default: 64 MiB.
+    pub recent_events_max: ByteCount,
+    /// How long a team is followed after its last client has gone, so that those who come back are served from memory.
+    /// Default: 30 s.
+    #[serde(with = "duration")]
+    pub linger: Duration,
     /// On shutdown: the time over which connections are told to go away. Default: 5 s.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -63,6 +70,8 @@ impl Default for Config {
             heartbeat: Duration::from_secs(20),
             outbox_max: ByteCount::mebibytes(1),
             outbox_frames_max: 4_096,
+            recent_events_max: ByteCount::mebibytes(64),
+            linger: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             socketio: SocketIoConfig::default(),
             labellab: LabelLabConfig::default(),

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use huddle_auth::Verifier;
 use huddle_log::{Log, Watermarks};
+use huddle_service::lifecycle::Shutdown;
 
 use crate::{
-    Config, memberships::Memberships, metrics::GatewayMetrics, names::Names, relay::Relay, sends::Sends,
+    Config,
+    memberships::Memberships,
+    metrics::GatewayMetrics,
+    names::Names,
+    relay::{Relay, Sources},
+    sends::{PriorSends, Sends},
     upstream::History,
 };
 
@@ -22,4 +28,25 @@ pub(crate) struct Core {
     pub(crate) sends: Sends,
     pub(crate) watermarks: Arc<Watermarks>,
     pub(crate) metrics: GatewayMetrics,
+}
+
+impl Core {
+    /// Must be called within the runtime that feeds and look-ups are to run on.
+    pub(crate) fn new(config: Config, verifier: Arc<Verifier>, sources: Sources, shutdown: Shutdown) -> Self {
+        let (log, memberships) = (Arc::clone(&sources.log), Arc::clone(&sources.memberships));
+        let (history, names, metrics) = (sources.history.clone(), Arc::clone(&sources.names), sources.metrics.clone());
+        let prior = PriorSends::start(history.clone(), metrics.clone());
+        Self {
+            watermarks: Arc::new(Watermarks::new(log.partitions())),
+            sends: Sends::new(Arc::clone(&log), Arc::clone(&memberships), prior, metrics.clone()),
+            relay: Arc::new(Relay::new(sources, &config, shutdown)),
+            config,
+            log,
+            verifier,
+            history,
+            memberships,
+            names,
+            metrics,
+        }
+    }
 }

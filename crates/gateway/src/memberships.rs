@@ -70,6 +70,18 @@ impl Memberships {
         }
     }
 
+    /// What `user` is in `team`, which is followed, as of `position` or later; everything up to there has been
+    /// [observed](Self::observe). The directory is asked when nothing is known, or nothing new enough.
+    pub(crate) async fn check_seen(&self, team: &TeamId, user: &UserId, position: Seq) -> Result<Membership, Refusal> {
+        let known =
+            self.teams().get(team).filter(|entry| entry.followed).and_then(|entry| entry.members.get(user).copied());
+        match known {
+            // What changed since it was asked for would have made it void.
+            Some(known) if known.asked.elapsed() < FRESH_FOLLOWED => Ok(known.membership),
+            _ => self.check_as_of(team, user, position).await,
+        }
+    }
+
     /// What `user` is in `team` as of `min_seq` or later. Always asks the directory.
     pub(crate) async fn check_as_of(&self, team: &TeamId, user: &UserId, min_seq: Seq) -> Result<Membership, Refusal> {
         for _ in 0..ASKS_MAX {

@@ -22,6 +22,9 @@ pub(crate) struct GatewayMetrics {
     pub(crate) gaps_filled: Counter,
     pub(crate) feeds_broken: Counter,
     pub(crate) prior_send_lookups_skipped: Counter,
+    pub(crate) feeds_behind: Counter,
+    page_reads: Family<SourceLabel, Counter>,
+    upstream_calls: Family<CallLabel, Counter>,
     bus_losses: Family<LossLabel, Counter>,
     refusals: Family<CodeLabel, Counter>,
     closes: Family<CodeLabel, Counter>,
@@ -37,6 +40,26 @@ struct CodeLabel {
 struct LossLabel {
     // One of the fields of `Losses`.
     kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabel {
+    // One of `ReadFrom`.
+    from: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabel {
+    // A method of history or of the directory.
+    call: &'static str,
+}
+
+/// Where a page of a team's events came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ReadFrom {
+    Memory,
+    Log,
+    History,
 }
 
 impl GatewayMetrics {
@@ -56,7 +79,22 @@ impl GatewayMetrics {
             "Messages refused because the log is full",
             metrics.sends_refused_log_full.clone(),
         );
-        registry.register("gaps_filled", "Gaps in live feeds filled from history", metrics.gaps_filled.clone());
+        registry.register("gaps_filled", "Gaps in live feeds filled from elsewhere", metrics.gaps_filled.clone());
+        registry.register(
+            "feeds_behind",
+            "Quiet feeds that had lost their team's last event",
+            metrics.feeds_behind.clone(),
+        );
+        registry.register(
+            "page_reads",
+            "Pages of missed events by where they came from, once however many clients share one",
+            metrics.page_reads.clone(),
+        );
+        registry.register(
+            "upstream_calls",
+            "Calls of history and the directory, by method",
+            metrics.upstream_calls.clone(),
+        );
         registry.register("feeds_broken", "Live feeds given up", metrics.feeds_broken.clone());
         registry.register(
             "prior_send_lookups_skipped",
@@ -84,6 +122,20 @@ impl GatewayMetrics {
         for (kind, before, now) in kinds {
             self.bus_losses.get_or_create(&LossLabel { kind }).inc_by(now.saturating_sub(before));
         }
+    }
+
+    pub(crate) fn page_read(&self, from: ReadFrom) {
+        let from = match from {
+            ReadFrom::Memory => "memory",
+            ReadFrom::Log => "log",
+            ReadFrom::History => "history",
+        };
+        self.page_reads.get_or_create(&SourceLabel { from }).inc();
+    }
+
+    /// Counts a call of history or the directory; `call` is the method's name.
+    pub(crate) fn upstream_call(&self, call: &'static str) {
+        self.upstream_calls.get_or_create(&CallLabel { call }).inc();
     }
 
     pub(crate) fn refused(&self, code: ErrorCode) {

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, rc::Rc, sync::Arc, time::Durat
 use actix_web::{App, HttpServer, middleware::from_fn, rt::net::TcpStream, web};
 use huddle_auth::Verifier;
 use huddle_bus::Bus;
-use huddle_log::{Log, Watermarks};
+use huddle_log::Log;
 use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use huddle_socketio::SocketIoMetrics;
 use tonic::transport::Channel;
@@ -19,9 +19,8 @@ use crate::{
     names::Names,
     native, origins,
     page::{self, Demo, Page},
-    relay::Relay,
+    relay::Sources,
     rest,
-    sends::{PriorSends, Sends},
     upstream::{self, Channels, Directory, History, ServiceToken},
     watch::{Watch, count_losses, follow_watermarks},
     worker::{Worker, WorkerMessage},
@@ -165,34 +164,19 @@ impl Server {
         let Self { parts, listener, upstream, socketio, .. } = self;
         let Parts { config, log, bus, verifier, readiness, demo, .. } = parts;
         let metrics = self.metrics;
-        let history = History::new(upstream.history.clone(), self.service_token.clone());
-        let directory = Directory::new(upstream.directory.clone(), self.service_token);
+        let history = History::new(upstream.history.clone(), self.service_token.clone(), metrics.clone());
+        let directory = Directory::new(upstream.directory.clone(), self.service_token, metrics.clone());
         let counting = tokio::spawn(count_losses(Arc::clone(&bus), metrics.clone()));
-        let names = Arc::new(Names::new(directory.clone()));
-        let memberships = Arc::new(Memberships::new(directory));
-        let relay = Arc::new(Relay::new(
-            Arc::clone(&log),
-            bus,
-            history.clone(),
-            Arc::clone(&memberships),
-            Arc::clone(&names),
-            metrics.clone(),
-        ));
-        let prior = PriorSends::start(history.clone(), metrics.clone());
-        let sends = Sends::new(Arc::clone(&log), Arc::clone(&memberships), prior, metrics.clone());
-        let watermarks = Arc::new(Watermarks::new(log.partitions()));
-        let core = Arc::new(Core {
-            config: config.clone(),
+        let sources = Sources {
             log: Arc::clone(&log),
-            verifier,
+            bus,
             history,
-            memberships,
-            names,
-            relay: Arc::clone(&relay),
-            sends,
-            watermarks: Arc::clone(&watermarks),
+            memberships: Arc::new(Memberships::new(directory.clone())),
+            names: Arc::new(Names::new(directory)),
             metrics,
-        });
+        };
+        let core = Arc::new(Core::new(config.clone(), verifier, sources, shutdown.clone()));
+        let (relay, watermarks) = (Arc::clone(&core.relay), Arc::clone(&core.watermarks));
 
         let watch = Watch { log: Arc::clone(&log), upstream, readiness };
         let watching = tokio::spawn(watch.run(shutdown.clone()));

@@ -3,9 +3,9 @@
 //! The order of the steps is what makes it whole. First the subscription holds live events back; then the feed says
 //! its position, the fence: everything after it is held or delivered from now on; then the directory says, as of the
 //! fence, whether the user is a member: a removal up to the fence is part of that answer, a later one is among the
-//! live events; then history is read from the cursor to the fence; then what was held follows.
+//! live events; then the events from the cursor to the fence are read; then what was held follows.
 
-use std::{collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use huddle_domain::{Contiguity, Event, EventKind, Seq, Step, TeamId, UserId};
 use huddle_proto::{
@@ -16,7 +16,7 @@ use huddle_proto::{
 use super::Connection;
 use crate::{
     memberships::not_found,
-    relay::{self, Delivery},
+    relay::{self, Delivery, Recent},
     worker::{HeldEvents, Subscription, Worker},
 };
 
@@ -30,8 +30,10 @@ pub(crate) struct CatchUp {
     subscription: Rc<Subscription>,
     /// What the client has seen; `None` = it only wants what happens from now on.
     cursor: Option<Seq>,
-    /// Everything after this position is held or delivered; what lies up to it is in history. `None` before that.
+    /// Everything after this position is held or delivered; what lies up to it can be read. `None` before that.
     fence: Option<Seq>,
+    /// What is in memory of the events up to the fence, and beyond.
+    recent: Option<Arc<Recent>>,
 }
 
 impl CatchUp {
@@ -62,7 +64,7 @@ impl CatchUp {
         }
         let subscription = worker.hub.hold(team.clone(), Rc::clone(connection), user);
         connection.subscriptions.borrow_mut().insert(team, Rc::clone(&subscription));
-        Ok(Self { worker: Rc::clone(worker), subscription, cursor: None, fence: None })
+        Ok(Self { worker: Rc::clone(worker), subscription, cursor: None, fence: None, recent: None })
     }
 
     pub(crate) fn team(&self) -> &TeamId {
@@ -95,9 +97,13 @@ impl CatchUp {
     }
 
     async fn attach(&mut self) -> Result<Seq, Refusal> {
-        let fence = self.worker.hub.attach(&self.subscription).await?;
+        let (fence, recent) = self.worker.hub.attach(&self.subscription).await?;
         self.fence = Some(fence);
-        self.check_member(fence).await?;
+        self.recent = Some(recent);
+        if let Some(user) = self.subscription.user() {
+            // The feed has seen everything up to the fence.
+            self.worker.core.memberships.check_seen(self.team(), user, fence).await?;
+        }
         self.subscription.set_sent(fence);
         Ok(fence)
     }
@@ -161,7 +167,7 @@ impl CatchUp {
     async fn catch_up(&self) -> Result<(), Refusal> {
         let mut place = Contiguity::after(self.cursor.unwrap_or(self.fence()));
         if self.cursor.is_some() {
-            self.send_history(&mut place, self.fence()).await?;
+            self.send_missed(&mut place, self.fence()).await?;
         }
         let mut overflows = 0;
         while !self.subscription.is_ended() {
@@ -178,7 +184,7 @@ impl CatchUp {
                 }
                 let last = self.worker.core.log.last_seq(&self.subscription.team).await;
                 let last = last.map_err(|_| relay::unavailable())?.unwrap_or(Seq::ZERO);
-                self.send_history(&mut place, last).await?;
+                self.send_missed(&mut place, last).await?;
             } else if deliveries.is_empty() {
                 // Nothing was awaited since the held events were taken: none can have come in between.
                 let caught_up = wire::CaughtUp { team: self.subscription.team.to_string(), seq: place.last().get() };
@@ -191,26 +197,26 @@ impl CatchUp {
         Ok(())
     }
 
-    /// Sends the stored events after `place`, at least up to `through`.
-    async fn send_history(&self, place: &mut Contiguity, through: Seq) -> Result<(), Refusal> {
-        let history = &self.worker.core.history;
-        loop {
-            let (events, has_more) = history.list_events(&self.subscription.team, place.last(), through).await?;
+    /// Sends the events after `place`, at least up to `through`.
+    async fn send_missed(&self, place: &mut Contiguity, through: Seq) -> Result<(), Refusal> {
+        let Some(recent) = &self.recent else { return Err(relay::unavailable()) };
+        let core = &self.worker.core;
+        while place.last() < through && !self.subscription.is_ended() {
+            let page = core.relay.page(&self.subscription.team, recent, place.last(), through).await?;
             let names = if self.subscription.connection.shows_people() {
-                self.worker.core.names.of(events.iter().map(|event| &event.sender)).await
+                core.names.of(page.deliveries.iter().map(|delivery| &delivery.event.sender)).await
             } else {
                 HashMap::new()
             };
-            for event in events {
-                let name = names.get(&event.sender).cloned();
-                self.send(place, &Delivery::new(event, name)).await;
+            for delivery in &page.deliveries {
+                if let Some(name) = names.get(&delivery.event.sender) {
+                    delivery.name_sender(name.clone());
+                }
+                self.send(place, delivery).await;
             }
-            if !has_more || self.subscription.is_ended() {
-                // Positions up to `through` that history does not show were not for showing.
-                place.advance(through);
-                return Ok(());
-            }
+            place.advance(page.through);
         }
+        Ok(())
     }
 
     async fn send_held(&self, place: &mut Contiguity, delivery: &Delivery) -> Result<(), Refusal> {
@@ -218,7 +224,7 @@ impl CatchUp {
             Step::Seen => {}
             Step::Next => self.send(place, delivery).await,
             Step::Gap { .. } => {
-                self.send_history(place, delivery.event.prev_seq).await?;
+                self.send_missed(place, delivery.event.known_through()).await?;
                 if delivery.event.seq > place.last() {
                     self.send(place, delivery).await;
                 }

@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) event: Arc<Event>,
-    sender_name: Option<Name>,
+    sender_name: OnceLock<Name>,
     json: OnceLock<Bytes>,
     proto: OnceLock<Bytes>,
     labellab: OnceLock<EventFrame>,
@@ -29,7 +29,7 @@ impl Delivery {
     pub(crate) fn new(event: Arc<Event>, sender_name: Option<Name>) -> Self {
         Self {
             event,
-            sender_name,
+            sender_name: sender_name.map(OnceLock::from).unwrap_or_default(),
             json: OnceLock::new(),
             proto: OnceLock::new(),
             labellab: OnceLock::new(),
@@ -37,9 +37,14 @@ impl Delivery {
         }
     }
 
+    /// Says how people call the sender, where that is not known yet. Frames that show it are made after this.
+    pub(crate) fn name_sender(&self, name: Name) {
+        self.sender_name.get_or_init(|| name);
+    }
+
     /// How people call the sender.
     pub(crate) fn sender_name(&self) -> &str {
-        self.sender_name.as_ref().map_or(self.event.sender.as_str(), Name::as_str)
+        self.sender_name.get().map_or(self.event.sender.as_str(), Name::as_str)
     }
 
     /// The finished frame of the native protocol. Cloning it copies no bytes.

@@ -1,6 +1,13 @@
 //! One team's live events: taken from the log, made contiguous, handed to every worker that wants them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::BoxFuture};
@@ -11,16 +18,18 @@ use huddle_proto::Refusal;
 use huddle_service::backoff::Backoff;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
-use super::{Delivery, Relay, WorkerId, unavailable};
+use super::{Delivery, Recent, Relay, WorkerId, recheck::Recheck, unavailable};
 use crate::{labellab::Typing, worker::WorkerMessage};
 
 /// How long filling a gap is tried before the feed is given up and its subscribers are told to start again.
 const FILL_PATIENCE: Duration = Duration::from_secs(10);
 const FILL_BACKOFF_BASE: Duration = Duration::from_millis(50);
 const FILL_BACKOFF_CAP: Duration = Duration::from_secs(1);
+/// Most feeds that stay without anybody attached.
+const LINGERING_MAX: usize = 4_096;
 /// Signals of one team that are passed on in each period: more than people can follow. Each goes to all members.
 const SIGNALS_PER_PERIOD_MAX: usize = 10;
 const SIGNALS_PERIOD: Duration = Duration::from_secs(1);
@@ -29,17 +38,25 @@ const SIGNALS_PERIOD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Command {
     /// Send this worker the events, from the position in the reply on; with `people`, the people behind them, too.
-    Attach { worker: WorkerId, people: bool, reply: oneshot::Sender<Result<Seq, Refusal>> },
+    Attach { worker: WorkerId, people: bool, reply: oneshot::Sender<Attached> },
     /// One subscription of this worker less.
     Detach { worker: WorkerId, people: bool },
 }
 
+/// The feed's position, and what it keeps of the events up to there.
+pub(super) type Attached = Result<(Seq, Arc<Recent>), Refusal>;
+
 struct Feed {
     relay: Arc<Relay>,
     team: TeamId,
+    recent: Arc<Recent>,
     /// Workers, by how many of their subscriptions are attached.
     attached: HashMap<WorkerId, (usize, mpsc::Sender<WorkerMessage>)>,
     place: Contiguity,
+    /// The last event that was handed out, or where the feed began.
+    shown: Seq,
+    /// While nobody is attached: how long the feed stays.
+    lingering: Option<Lingering>,
     /// Attached subscriptions that show people.
     people: usize,
     /// Signals that were passed on in the period that ends then.
@@ -53,12 +70,14 @@ pub(super) async fn run(relay: Arc<Relay>, team: TeamId, mut commands: mpsc::Rec
     match open(&relay, &team).await {
         Ok((live, last)) => {
             relay.memberships.follow(&team, last);
-            let place = Contiguity::after(last);
             let mut feed = Feed {
                 relay: Arc::clone(&relay),
                 team: team.clone(),
+                recent: Arc::new(Recent::after(last, Arc::clone(&relay.budget))),
                 attached: HashMap::new(),
-                place,
+                place: Contiguity::after(last),
+                shown: last,
+                lingering: None,
                 people: 0,
                 signals_passed: 0,
                 signals_until: Instant::now(),
@@ -125,6 +144,8 @@ async fn open(relay: &Relay, team: &TeamId) -> Result<(LiveFeed, Seq), Refusal> 
 impl Feed {
     async fn follow(&mut self, mut live: LiveFeed, commands: &mut mpsc::Receiver<Command>) -> Result<(), Refusal> {
         let mut signals = Signals::default();
+        let mut recheck = Recheck::new(self.place.last());
+        let relay = Arc::clone(&self.relay);
         loop {
             tokio::select! {
                 biased;
@@ -136,9 +157,8 @@ impl Feed {
                     Some(Command::Detach { worker, people }) => {
                         self.detach(worker, people);
                         self.follow_signals(&mut signals);
-                        // Commands that wait are served first: a subscriber may be among them.
-                        if self.attached.is_empty() && commands.is_empty() {
-                            return Ok(());
+                        if self.attached.is_empty() {
+                            self.lingering = Lingering::begin(&self.relay);
                         }
                     }
                     None => return Ok(()),
@@ -149,15 +169,24 @@ impl Feed {
                     None => return Err(unavailable()),
                 },
                 signal = signals.next() => self.take_signal(&signal),
+                () = recheck.missed(&relay, &self.team, self.place.last()) => {
+                    self.relay.metrics.feeds_behind.inc();
+                    tracing::warn!(team = %self.team, "the live feed lost the team's last event; reading it again");
+                    self.catch_up().await?;
+                }
+                () = linger(self.lingering.as_ref(), &relay), if self.attached.is_empty() && commands.is_empty() => {
+                    return Ok(());
+                }
             }
         }
     }
 
-    fn attach(&mut self, worker: WorkerId, people: bool, reply: oneshot::Sender<Result<Seq, Refusal>>) {
+    fn attach(&mut self, worker: WorkerId, people: bool, reply: oneshot::Sender<Attached>) {
         let Some(sender) = self.relay.worker(worker) else { return };
-        if reply.send(Ok(self.place.last())).is_err() {
+        if reply.send(Ok((self.place.last(), Arc::clone(&self.recent)))).is_err() {
             return;
         }
+        self.lingering = None;
         self.attached.entry(worker).or_insert((0, sender)).0 += 1;
         self.people += usize::from(people);
     }
@@ -176,21 +205,20 @@ impl Feed {
         match self.place.judge(&event) {
             Step::Seen => Ok(()),
             Step::Next => {
-                self.dispatch(event).await;
+                self.show(event).await;
                 Ok(())
             }
             Step::Gap { .. } => {
-                // Everything before the event, as far as it is known: its predecessor may have aged out of the log.
-                self.fill(event.prev_seq).await?;
+                self.fill(event.known_through()).await?;
                 if event.seq > self.place.last() {
-                    self.dispatch(event).await;
+                    self.show(event).await;
                 }
                 Ok(())
             }
         }
     }
 
-    /// After an interruption: whatever the log holds beyond this feed's position is read from history.
+    /// After an interruption: whatever the log holds beyond this feed's position is read again.
     async fn catch_up(&mut self) -> Result<(), Refusal> {
         let mut backoff = Backoff::new(FILL_BACKOFF_BASE, FILL_BACKOFF_CAP);
         let started = Instant::now();
@@ -210,22 +238,19 @@ impl Feed {
         if last > self.place.last() { self.fill(last).await } else { Ok(()) }
     }
 
-    /// Dispatches the stored events after this feed's position, at least up to `through`.
+    /// Hands out the events after this feed's position, at least up to `through`.
     async fn fill(&mut self, through: Seq) -> Result<(), Refusal> {
         self.relay.metrics.gaps_filled.inc();
         let mut backoff = Backoff::new(FILL_BACKOFF_BASE, FILL_BACKOFF_CAP);
         let started = Instant::now();
-        loop {
-            match self.relay.history.list_events(&self.team, self.place.last(), through).await {
-                Ok((events, has_more)) => {
-                    for event in events {
-                        self.dispatch(event).await;
+        while self.place.last() < through {
+            match self.relay.page(&self.team, &self.recent, self.place.last(), through).await {
+                Ok(page) => {
+                    for delivery in &page.deliveries {
+                        self.dispatch(Arc::clone(delivery)).await;
                     }
-                    if !has_more {
-                        // Positions up to `through` that history does not show were not for showing.
-                        self.place.advance(through);
-                        return Ok(());
-                    }
+                    self.place.advance(page.through);
+                    self.recent.advance(page.through);
                 }
                 Err(refusal) if refusal.code.is_retryable() && started.elapsed() < FILL_PATIENCE => {
                     let delay = backoff.next_delay(&mut rand::rng());
@@ -234,16 +259,31 @@ impl Feed {
                 Err(_) => return Err(unavailable()),
             }
         }
+        Ok(())
     }
 
-    async fn dispatch(&mut self, event: Arc<Event>) {
+    /// Hands out the next live event. What lies between it and the event before it is not for showing: the chain of those
+    /// that are shown has no hole.
+    async fn show(&mut self, mut event: Arc<Event>) {
+        if event.prev_seq != self.shown && !self.shown.is_zero() {
+            Arc::make_mut(&mut event).prev_seq = self.shown;
+        }
+        self.dispatch(Arc::new(Delivery::new(event, None))).await;
+    }
+
+    async fn dispatch(&mut self, delivery: Arc<Delivery>) {
+        let event = &delivery.event;
         self.place.advance(event.seq);
-        self.relay.memberships.observe(&event);
-        self.relay.names.observe(&event);
+        self.shown = event.seq;
+        self.relay.memberships.observe(event);
+        self.relay.names.observe(event);
         self.relay.metrics.events_relayed.inc();
-        let sender_name =
-            if self.people > 0 { self.relay.names.of([&event.sender]).await.remove(&event.sender) } else { None };
-        let delivery = Arc::new(Delivery::new(event, sender_name));
+        if self.people > 0
+            && let Some(name) = self.relay.names.of([&event.sender]).await.remove(&event.sender)
+        {
+            delivery.name_sender(name);
+        }
+        self.recent.push(Arc::clone(&delivery));
         self.tell(|| WorkerMessage::Deliver(Arc::clone(&delivery))).await;
     }
 
@@ -283,6 +323,40 @@ impl Feed {
     async fn tell(&self, message: impl Fn() -> WorkerMessage) {
         for (_, worker) in self.attached.values() {
             let _ = worker.send(message()).await;
+        }
+    }
+}
+
+/// A feed's stay without anybody attached, counted among those of all feeds.
+struct Lingering {
+    relay: Arc<Relay>,
+    until: Instant,
+}
+
+impl Lingering {
+    /// `None` when too many stay already.
+    fn begin(relay: &Arc<Relay>) -> Option<Self> {
+        let lingering: &AtomicUsize = &relay.lingering;
+        if lingering.fetch_add(1, Ordering::Relaxed) >= LINGERING_MAX {
+            lingering.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Self { relay: Arc::clone(relay), until: Instant::now() + relay.linger })
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.relay.lingering.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits until a feed without anybody attached has stayed long enough. Cancel safe.
+async fn linger(lingering: Option<&Lingering>, relay: &Relay) {
+    if let Some(lingering) = lingering {
+        tokio::select! {
+            () = sleep_until(lingering.until) => {}
+            () = relay.shutdown.soft().cancelled() => {}
         }
     }
 }

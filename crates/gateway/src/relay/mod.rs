@@ -2,32 +2,42 @@
 
 mod delivery;
 mod feed;
+mod read;
+mod recent;
+mod recheck;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicUsize},
+    time::Duration,
 };
 
 use huddle_bus::Bus;
 use huddle_domain::{Seq, TeamId};
 use huddle_log::Log;
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
+use huddle_service::lifecycle::Shutdown;
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
 };
 
 use crate::{
-    labellab::Typing, memberships::Memberships, metrics::GatewayMetrics, names::Names, upstream::History,
+    Config, labellab::Typing, memberships::Memberships, metrics::GatewayMetrics, names::Names, upstream::History,
     worker::WorkerMessage,
 };
 pub(crate) use delivery::Delivery;
 use feed::Command;
+use recent::Budget;
+pub(crate) use recent::Recent;
 
 /// Subscriptions that may wait for one feed's attention.
 const COMMANDS_MAX: usize = 256;
 /// How often attaching is tried again when the feed just ended.
 const ATTACH_ATTEMPTS_MAX: usize = 3;
+/// Quiet feeds that ask the log at once whether they missed anything.
+const RECHECKS_AT_ONCE: usize = 16;
 
 /// The index of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +51,14 @@ pub(crate) struct Attachment {
     commands: mpsc::Sender<Command>,
     worker: WorkerId,
     people: bool,
+    recent: Arc<Recent>,
+}
+
+impl Attachment {
+    /// The team's recent events, as the feed keeps them.
+    pub(crate) fn recent(&self) -> &Arc<Recent> {
+        &self.recent
+    }
 }
 
 impl Drop for Attachment {
@@ -51,15 +69,27 @@ impl Drop for Attachment {
     }
 }
 
+/// What feeds work with.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) history: History,
+    pub(crate) memberships: Arc<Memberships>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) metrics: GatewayMetrics,
+}
+
 /// All feeds of this gateway.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    log: Arc<dyn Log>,
-    bus: Arc<dyn Bus>,
-    history: History,
-    memberships: Arc<Memberships>,
-    names: Arc<Names>,
-    metrics: GatewayMetrics,
+    sources: Sources,
+    linger: Duration,
+    shutdown: Shutdown,
+    budget: Arc<Budget>,
+    rechecks: Semaphore,
+    /// Feeds that nobody is attached to, and that stay for who comes back.
+    lingering: AtomicUsize,
     // Feeds run here, not on the workers: a busy worker must not hold up the others' events.
     runtime: Handle,
     // A plain mutex: held for a look-up, an insert or a removal, never across an await.
@@ -68,23 +98,24 @@ pub(crate) struct Relay {
     workers: RwLock<Vec<mpsc::Sender<WorkerMessage>>>,
 }
 
+impl Deref for Relay {
+    type Target = Sources;
+
+    fn deref(&self) -> &Sources {
+        &self.sources
+    }
+}
+
 impl Relay {
     /// Must be called within the runtime that the feeds are to run on.
-    pub(crate) fn new(
-        log: Arc<dyn Log>,
-        bus: Arc<dyn Bus>,
-        history: History,
-        memberships: Arc<Memberships>,
-        names: Arc<Names>,
-        metrics: GatewayMetrics,
-    ) -> Self {
+    pub(crate) fn new(sources: Sources, config: &Config, shutdown: Shutdown) -> Self {
         Self {
-            log,
-            bus,
-            history,
-            memberships,
-            names,
-            metrics,
+            sources,
+            linger: config.linger,
+            shutdown,
+            budget: Arc::new(Budget::new(config.recent_events_max.as_usize())),
+            rechecks: Semaphore::new(RECHECKS_AT_ONCE),
+            lingering: AtomicUsize::new(0),
             runtime: Handle::current(),
             feeds: Mutex::default(),
             workers: RwLock::default(),
@@ -118,8 +149,10 @@ impl Relay {
                 continue;
             }
             if let Ok(answer) = answer.await {
-                let attachment = Attachment { runtime: self.runtime.clone(), commands, worker, people };
-                return answer.map(|position| (position, attachment));
+                return answer.map(|(position, recent)| {
+                    let runtime = self.runtime.clone();
+                    (position, Attachment { runtime, commands, worker, people, recent })
+                });
             }
         }
         Err(unavailable())

@@ -14,6 +14,7 @@ use huddle_proto::{
 use tonic::transport::Channel;
 
 use super::{ServiceToken, bounded, request};
+use crate::metrics::GatewayMetrics;
 
 /// How long the question for a membership may take.
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(4);
@@ -38,11 +39,12 @@ pub(crate) struct Membership {
 pub(crate) struct Directory {
     client: DirectoryServiceClient<Channel>,
     token: ServiceToken,
+    metrics: GatewayMetrics,
 }
 
 impl Directory {
-    pub(crate) fn new(channel: Channel, token: ServiceToken) -> Self {
-        Self { client: DirectoryServiceClient::new(channel), token }
+    pub(crate) fn new(channel: Channel, token: ServiceToken, metrics: GatewayMetrics) -> Self {
+        Self { client: DirectoryServiceClient::new(channel), token, metrics }
     }
 
     /// What `user` is in `team` as of `min_seq` or later; `None` when there is no such team or no such member.
@@ -53,6 +55,7 @@ impl Directory {
         min_seq: Seq,
     ) -> Result<Option<Membership>, Refusal> {
         let message = GetMembershipRequest { team: team.to_string(), user: user.to_string(), min_seq: min_seq.get() };
+        self.metrics.upstream_call("get_membership");
         let mut client = self.client.clone();
         let call = client.get_membership(request(message, &self.token.0, MEMBERSHIP_DEADLINE));
         match bounded(MEMBERSHIP_DEADLINE, call).await {
@@ -74,6 +77,7 @@ impl Directory {
                 after_team: teams.last().map(ToString::to_string).unwrap_or_default(),
                 limit: PAGE_TEAMS,
             };
+            self.metrics.upstream_call("list_user_teams");
             let mut client = self.client.clone();
             let call = client.list_user_teams(request(message, &self.token.0, TEAMS_DEADLINE));
             let page = bounded(TEAMS_DEADLINE, call).await?;
@@ -90,6 +94,7 @@ impl Directory {
     /// The display names of `users`, as far as they are known. At most [`NAMES_PER_QUESTION_MAX`] users.
     pub(crate) async fn user_names(&self, users: &[UserId]) -> Result<HashMap<UserId, Name>, Refusal> {
         let message = GetUserNamesRequest { users: users.iter().map(ToString::to_string).collect() };
+        self.metrics.upstream_call("get_user_names");
         let mut client = self.client.clone();
         let call = client.get_user_names(request(message, &self.token.0, NAMES_DEADLINE));
         let answer = bounded(NAMES_DEADLINE, call).await?;

@@ -62,6 +62,7 @@ impl History {
 
     /// A page of events, whoever may read it.
     pub(crate) async fn page_of_events(&self, message: ListEventsRequest) -> Result<ListEventsResponse, Refusal> {
+        self.metrics.upstream_call("list_events");
         let mut client = self.client.clone();
         bounded(PAGE_DEADLINE, client.list_events(request(message, &self.token.0, PAGE_DEADLINE))).await
     }

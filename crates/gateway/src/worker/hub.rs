@@ -15,7 +15,7 @@ use crate::{
     core::Core,
     labellab::Typing,
     memberships::not_found,
-    relay::{Attachment, Delivery, WorkerId},
+    relay::{Attachment, Delivery, Recent, WorkerId},
 };
 
 /// Live events that one subscription holds back while it catches up. Beyond it they are dropped and read from history.
@@ -153,14 +153,15 @@ impl Hub {
     }
 
     /// Attaches a subscription to its team's feed and returns the feed's position: every later event is held, or
-    /// delivered, from here on.
-    pub(crate) async fn attach(&self, subscription: &Rc<Subscription>) -> Result<Seq, Refusal> {
+    /// delivered, from here on. Also returns what the feed keeps of the events up to there.
+    pub(crate) async fn attach(&self, subscription: &Rc<Subscription>) -> Result<(Seq, Arc<Recent>), Refusal> {
         let (position, attachment) =
             self.core.relay.attach(self.worker, &subscription.team, subscription.connection.shows_people()).await?;
+        let recent = Arc::clone(attachment.recent());
         if !subscription.is_ended() {
             *subscription.attachment.borrow_mut() = Some(attachment);
         }
-        Ok(position)
+        Ok((position, recent))
     }
 }
 

@@ -14,6 +14,7 @@ mod check;
 mod clients;
 mod cluster;
 mod deployment;
+pub mod faults;
 pub mod forged;
 mod grpc;
 pub mod http;

@@ -1,0 +1,3 @@
+//! Owns what the tests of faults share.
+
+pub mod disk;

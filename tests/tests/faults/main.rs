@@ -1,0 +1,3 @@
+//! Faults, one test for each row: what is broken, and what holds all the same.
+
+mod power;

@@ -12,7 +12,8 @@ use huddle_domain::{ClientId, Seq, Tags, TeamId};
 use huddle_proto::{
     entity_to_wire,
     gateway::v1::{
-        ClientFrame, Hello, Ping, Send, Subscribe, Unsubscribe, client_frame::Request, server_frame::Content,
+        ClientFrame, Hello, ListEvents, Ping, Send, Subscribe, Unsubscribe, client_frame::Request,
+        server_frame::Content,
     },
     mentions_to_wire,
 };
@@ -22,8 +23,8 @@ use tokio::{
 };
 
 use crate::{
-    Accepted, ClientOptions, ConnectError, Disconnect, IncomingFrames, OutgoingMessage, RequestError, Subscribed,
-    Token, Welcome,
+    Accepted, ClientOptions, ConnectError, Disconnect, EventPage, IncomingFrames, OutgoingMessage, RequestError,
+    Subscribed, Token, Welcome,
     connection::{Command, Connection},
     handshake::{self, Opened},
     pending::{PendingReply, PendingRequests},
@@ -155,6 +156,34 @@ impl Client {
         }
     }
 
+    /// Reads a page of a team's events after the cursor `after` ([`Seq::ZERO`] = from its first event), oldest first; no
+    /// subscription is needed. At most `limit` of them: 1 to 200; 0 = 100. The page reflects at least everything up to
+    /// `min_seq`, or the gateway refuses; [`Seq::ZERO`] = whatever is stored. One page at a time on a connection.
+    pub async fn list_events(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        limit: u32,
+        min_seq: Seq,
+    ) -> Result<EventPage, RequestError> {
+        self.start_page(team, after, limit, min_seq).await?.page().await
+    }
+
+    /// As [`list_events`](Self::list_events), in two steps.
+    ///
+    /// # Cancel safety
+    /// Safe: a dropped future has asked for nothing.
+    pub(crate) async fn start_page(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        limit: u32,
+        min_seq: Seq,
+    ) -> Result<PendingPage, RequestError> {
+        let list_events = ListEvents { team: team.to_string(), after: after.get(), limit, min_seq: min_seq.get() };
+        Ok(PendingPage(self.start(Request::ListEvents(list_events)).await?))
+    }
+
     /// Presents a fresh token of the same user, so that the connection outlives the one before.
     pub async fn present_token(&self, token: &Token) -> Result<Welcome, RequestError> {
         let hello = Hello { token: token.as_str().to_owned() };
@@ -209,9 +238,26 @@ pub struct PendingSend(InFlight);
 
 impl PendingSend {
     /// Waits for the first receipt.
-    pub async fn accepted(self) -> Result<Accepted, RequestError> {
+    pub async fn accepted(mut self) -> Result<Accepted, RequestError> {
         match self.0.reply().await? {
             Content::Accepted(accepted) => Accepted::from_wire(&accepted).map_err(|_| RequestError::UnexpectedReply),
+            _ => Err(RequestError::UnexpectedReply),
+        }
+    }
+}
+
+/// A page that has been asked for.
+#[derive(Debug)]
+pub(crate) struct PendingPage(InFlight);
+
+impl PendingPage {
+    /// Waits for the page.
+    ///
+    /// # Cancel safety
+    /// Safe: the page is still awaited when the future is dropped. Not to be called again once it has returned.
+    pub(crate) async fn page(&mut self) -> Result<EventPage, RequestError> {
+        match self.0.reply().await? {
+            Content::Events(page) => EventPage::from_wire(page).map_err(|_| RequestError::UnexpectedReply),
             _ => Err(RequestError::UnexpectedReply),
         }
     }
@@ -226,7 +272,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    async fn reply(mut self) -> Result<Content, RequestError> {
+    async fn reply(&mut self) -> Result<Content, RequestError> {
         match timeout_at(self.deadline, self.reply.reply()).await {
             Err(_) => Err(RequestError::TimedOut(REQUEST_TIMEOUT)),
             Ok(Ok(Content::Error(error))) => Err(RequestError::Refused(wire::refusal(error))),
@@ -242,8 +288,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Incoming,
-        test_gateway::{TestGateway, within},
+        Incoming, ListedEvent,
+        test_gateway::{TestGateway, event, within},
     };
 
     fn team() -> TeamId {
@@ -319,6 +365,28 @@ mod tests {
         let error = outcome.unwrap_err();
         assert!(matches!(&error, ConnectError::Refused(refusal) if refusal.code == ErrorCode::TokenExpired));
         assert_eq!(error.reconnect(), crate::Reconnect::Never);
+    }
+
+    #[tokio::test]
+    async fn a_page_holds_events_of_all_kinds_and_says_whether_there_are_more() {
+        let gateway = TestGateway::start().await;
+        let options = gateway.options();
+        let (client, mut peer) = tokio::join!(Client::connect(&options), gateway.welcome());
+        let (client, _frames) = client.unwrap();
+        let demo = team();
+        let asking = client.list_events(&demo, Seq::new(3), 2, Seq::new(9));
+        let answering = async {
+            let (id, Request::ListEvents(asked)) = peer.request().await else { panic!("no page is asked for") };
+            assert_eq!((asked.team.as_str(), asked.after, asked.limit, asked.min_seq), ("demo", 3, 2, 9));
+            let from_the_future = huddle_proto::event::v1::Event { kind: None, ..event(9, 4) };
+            let events = vec![event(4, 3), from_the_future];
+            peer.reply(id, Content::Events(proto::Events { team: asked.team, events, has_more: true })).await;
+        };
+        let (page, ()) = tokio::join!(within(asking), answering);
+        let page = page.unwrap();
+        assert!(matches!(page.events[0], ListedEvent::Event(_)));
+        assert_eq!(page.events[1], ListedEvent::Unknown { seq: Seq::new(9), prev_seq: Seq::new(4) });
+        assert_eq!((page.events.iter().map(ListedEvent::seq).max(), page.has_more), (Some(Seq::new(9)), true));
     }
 
     #[tokio::test]

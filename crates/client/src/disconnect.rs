@@ -7,6 +7,9 @@ const DO_NOT_RECONNECT: std::ops::RangeInclusive<u16> = 4400..=4499;
 /// The standard close code after a frame above the limit: as [`DO_NOT_RECONNECT`].
 const TOO_LARGE: u16 = 1009;
 
+/// Close codes that readers get who take too long: their outbox is full, or they do not even answer pings.
+const SLOW: [u16; 2] = [4000, 4001];
+
 /// Why a connection ended. The texts hold no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Disconnect {
@@ -50,6 +53,11 @@ pub enum Reconnect {
 }
 
 impl Disconnect {
+    /// Whether it may be that this side did not read fast enough.
+    pub(crate) fn is_of_slow_reader(&self) -> bool {
+        matches!(self, Self::Closed { code, .. } if SLOW.contains(code))
+    }
+
     /// What to do about it.
     pub fn reconnect(&self) -> Reconnect {
         match self {

@@ -4,7 +4,8 @@
 //!
 //! * [`Client`] is one connection: requests and their replies, and the [`Incoming`] frames that nobody asked for. It
 //!   never reconnects.
-//! * [`Follower`] yields a team's events exactly once and in order, over as many connections as it takes.
+//! * [`Follower`] yields a team's events exactly once and in order, over as many connections as it takes, and however
+//!   slowly they are taken.
 //! * [`Sender`] sends messages and repeats what was not acknowledged under the same `client_id`, over as many
 //!   connections as it takes, so that each message appears once.
 //!
@@ -33,4 +34,4 @@ pub use follower::{FollowError, Followed, Follower};
 pub use incoming::{Incoming, IncomingFrames};
 pub use options::{ClientOptions, Encoding, Token};
 pub use sender::{OutgoingMessage, PendingDelivery, Receipt, SendError, Sender, SenderOptions};
-pub use wire::{Accepted, Subscribed, Welcome};
+pub use wire::{Accepted, EventPage, ListedEvent, Subscribed, Welcome};

@@ -49,6 +49,41 @@ pub struct Subscribed {
     pub last_seq: Seq,
 }
 
+/// A page of a team's events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// The team.
+    pub team: TeamId,
+    /// The events, oldest first, each once, without a gap.
+    pub events: Vec<ListedEvent>,
+    /// Whether more events are stored after the last one here.
+    pub has_more: bool,
+}
+
+/// An event of a page.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ListedEvent {
+    /// The next event.
+    Event(Event),
+    /// The next event, of a kind that this version does not know. It counts for the cursor.
+    Unknown {
+        /// Its position.
+        seq: Seq,
+        /// The position of the event before it.
+        prev_seq: Seq,
+    },
+}
+
+impl ListedEvent {
+    /// Its position: the cursor once it has been taken.
+    pub fn seq(&self) -> Seq {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::Unknown { seq, .. } => *seq,
+        }
+    }
+}
+
 /// What a server frame is to this side.
 #[derive(Debug)]
 pub(crate) enum Received {
@@ -119,7 +154,13 @@ pub(crate) fn receive(frame: ServerFrame) -> Result<Received, FrameError> {
         | Content::Accepted(_)
         | Content::Events(_)
         | Content::Pong(_)) => return Ok(Received::Reply { reply_to: frame.reply_to, content: reply }),
-        Content::Event(event) => event_of(event)?,
+        Content::Event(event) => {
+            let of = event.team.clone();
+            match event_of(event)? {
+                ListedEvent::Event(event) => Incoming::Event(event),
+                ListedEvent::Unknown { seq, prev_seq } => Incoming::UnknownEvent { team: team(&of)?, seq, prev_seq },
+            }
+        }
         Content::CaughtUp(it) => Incoming::CaughtUp { team: team(&it.team)?, seq: Seq::new(it.seq) },
         Content::Stored(it) => Incoming::Stored { team: team(&it.team)?, seq: Seq::new(it.seq) },
         Content::SubscriptionEnded(it) => Incoming::SubscriptionEnded {
@@ -135,12 +176,11 @@ pub(crate) fn receive(frame: ServerFrame) -> Result<Received, FrameError> {
     Ok(Received::Incoming(incoming))
 }
 
-fn event_of(event: huddle_proto::event::v1::Event) -> Result<Incoming, FrameError> {
+fn event_of(event: huddle_proto::event::v1::Event) -> Result<ListedEvent, FrameError> {
     let (seq, prev_seq) = (Seq::new(event.seq), Seq::new(event.prev_seq));
-    let team_text = event.team.clone();
     match Event::try_from(event) {
-        Ok(event) => Ok(Incoming::Event(event)),
-        Err(EventError::UnknownKind) => Ok(Incoming::UnknownEvent { team: team(&team_text)?, seq, prev_seq }),
+        Ok(event) => Ok(ListedEvent::Event(event)),
+        Err(EventError::UnknownKind) => Ok(ListedEvent::Unknown { seq, prev_seq }),
         Err(error) => Err(error.into()),
     }
 }
@@ -167,6 +207,13 @@ impl Welcome {
             frame_bytes_max: welcome.frame_bytes_max,
             subscriptions_max: welcome.subscriptions_max,
         })
+    }
+}
+
+impl EventPage {
+    pub(crate) fn from_wire(page: proto::Events) -> Result<Self, FrameError> {
+        let events = page.events.into_iter().map(event_of).collect::<Result<_, _>>()?;
+        Ok(Self { team: team(&page.team)?, events, has_more: page.has_more })
     }
 }
 

@@ -1,18 +1,25 @@
 //! Following one team over as many connections as it takes.
 
-use std::time::Duration;
+mod paging;
+#[cfg(test)]
+mod tests;
+
+use std::{mem, time::Duration};
 
 use huddle_domain::{Contiguity, Event, Seq, Step, TeamId, UnixMillis};
-use huddle_proto::Refusal;
+use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    Client, ClientOptions, ConnectError, Disconnect, Incoming, IncomingFrames, Reconnect, RequestError,
+    Client, ClientOptions, ConnectError, Disconnect, Incoming, IncomingFrames, ListedEvent, Reconnect, RequestError,
     backoff::Backoff,
 };
+use paging::{Paged, Paging};
 
 /// A connection that lasted this long was a good one: the next wait starts from the shortest again.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// A reader that is too slow for its subscription twice within this time reads pages before it subscribes again.
+const SLOW_AGAIN_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a follower sees.
 #[derive(Debug, Clone)]
@@ -63,6 +70,10 @@ pub enum FollowError {
 }
 
 /// Follows a team: reconnects, subscribes again from its own cursor, checks that nothing is missing and drops repeats.
+///
+/// However slowly [`next`](Self::next) is called, nothing is lost. A gateway closes the connection of a reader that is too
+/// slow for the team. When that has happened twice within a minute, the follower asks for one page after the other, as they
+/// are taken, until there are no more; then it subscribes again.
 #[derive(Debug)]
 pub struct Follower {
     options: ClientOptions,
@@ -70,13 +81,28 @@ pub struct Follower {
     // None until the first subscription without a cursor has told where "now" is.
     place: Option<Contiguity>,
     backoff: Backoff,
+    /// When the reader was too slow for its subscription the last time.
+    slow_at: Option<Instant>,
+    /// Whether pages are read before the next subscription.
+    reads_pages: bool,
     state: State,
 }
 
 #[derive(Debug)]
 enum State {
     Waiting { until: Instant },
+    Paging(Paging),
     Connected(Link),
+}
+
+impl State {
+    fn link(&mut self) -> Option<&mut Link> {
+        match self {
+            Self::Waiting { .. } => None,
+            Self::Paging(paging) => Some(&mut paging.link),
+            Self::Connected(link) => Some(link),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -105,6 +131,8 @@ impl Follower {
             team,
             place: after.map(Contiguity::after),
             backoff: Backoff::default(),
+            slow_at: None,
+            reads_pages: false,
             state: State::Waiting { until: Instant::now() },
         }
     }
@@ -123,10 +151,29 @@ impl Follower {
             match &mut self.state {
                 State::Waiting { until } => {
                     sleep_until(*until).await;
-                    return match self.connect().await {
-                        Ok(followed) => Ok(followed),
-                        Err(lost) => self.wait(lost, None),
+                    match self.connect().await {
+                        Ok(Some(followed)) => return Ok(followed),
+                        Ok(None) => {}
+                        Err(lost) => return self.wait(lost, None),
+                    }
+                }
+                State::Paging(paging) => {
+                    // A follower without a cursor reads no pages.
+                    let after = self.place.map_or(Seq::ZERO, |place| place.last());
+                    let outcome = match paging.next(&self.team, after).await {
+                        Paged::Event(ListedEvent::Event(event)) => {
+                            self.step(event.seq, event.prev_seq, || Followed::Event(event))
+                        }
+                        Paged::Event(ListedEvent::Unknown { seq, prev_seq }) => {
+                            self.step(seq, prev_seq, || Followed::UnknownEvent { seq })
+                        }
+                        Paged::Frame(frame) => self.take(frame),
+                        Paged::Failed(error) => Some(self.wait(lost_request(error), None)),
+                        Paged::End => Some(self.go_live().await),
                     };
+                    if let Some(outcome) = outcome {
+                        return outcome;
+                    }
                 }
                 State::Connected(link) => {
                     let frame = link.frames.next().await;
@@ -138,15 +185,38 @@ impl Follower {
         }
     }
 
-    async fn connect(&mut self) -> Result<Followed, Lost> {
+    /// Connects, and subscribes unless pages are read before that.
+    async fn connect(&mut self) -> Result<Option<Followed>, Lost> {
         let (client, frames) = Box::pin(Client::connect(&self.options)).await.map_err(|error| Lost {
             reason: error.to_string(),
             reconnect: error.reconnect(),
             error: error.into(),
         })?;
-        let subscribed = client.subscribe(&self.team, self.cursor()).await.map_err(lost_request)?;
+        let link = Link { client, frames, since: Instant::now(), reconnect_at: None };
+        if self.reads_pages && self.place.is_some() {
+            self.state = State::Paging(Paging::new(link));
+            return Ok(None);
+        }
+        self.subscribe(link).await.map(Some)
+    }
+
+    /// Subscribes once all pages have been taken. A dropped future gives the connection up.
+    async fn go_live(&mut self) -> Result<Followed, FollowError> {
+        match mem::replace(&mut self.state, State::Waiting { until: Instant::now() }) {
+            State::Paging(Paging { link, .. }) => match self.subscribe(link).await {
+                Ok(followed) => Ok(followed),
+                Err(lost) => self.wait(lost, None),
+            },
+            // Only who reads pages comes here.
+            State::Waiting { .. } | State::Connected(_) => unreachable!("no pages are read"),
+        }
+    }
+
+    async fn subscribe(&mut self, link: Link) -> Result<Followed, Lost> {
+        let subscribed = link.client.subscribe(&self.team, self.cursor()).await.map_err(lost_request)?;
         self.place.get_or_insert(Contiguity::after(subscribed.last_seq));
-        self.state = State::Connected(Link { client, frames, since: Instant::now(), reconnect_at: None });
+        self.reads_pages = false;
+        self.state = State::Connected(link);
         Ok(Followed::Connected { last_seq: subscribed.last_seq })
     }
 
@@ -166,23 +236,34 @@ impl Follower {
             }
             Some(Incoming::TokenExpiring { time }) => return Some(Ok(Followed::TokenExpiring { time })),
             Some(Incoming::GoAway { reconnect_in }) => {
-                if let State::Connected(link) = &mut self.state {
+                if let Some(link) = self.state.link() {
                     link.reconnect_at = Some(Instant::now() + reconnect_in);
                 }
                 return None;
             }
             Some(Incoming::SubscriptionEnded { team, refusal }) if team == self.team => {
+                if refusal.code == ErrorCode::Overloaded {
+                    self.was_slow();
+                }
                 return Some(self.wait(lost_request(RequestError::Refused(refusal)), None));
             }
             Some(Incoming::Closed(disconnect)) => disconnect,
             None => Disconnect::ClosedHere,
             Some(_) => return None,
         };
-        let reconnect_at = match &self.state {
-            State::Connected(link) => link.reconnect_at,
-            State::Waiting { .. } => None,
-        };
+        if disconnect.is_of_slow_reader() {
+            self.was_slow();
+        }
+        let reconnect_at = self.state.link().and_then(|link| link.reconnect_at);
         Some(self.wait(lost_connection(disconnect), reconnect_at))
+    }
+
+    fn was_slow(&mut self) {
+        let now = Instant::now();
+        let before = self.slow_at.replace(now);
+        if before.is_some_and(|before| now.duration_since(before) < SLOW_AGAIN_WITHIN) {
+            self.reads_pages = true;
+        }
     }
 
     fn step(
@@ -214,7 +295,7 @@ impl Follower {
     /// Gives the connection up and waits for the next attempt, until `reconnect_at` where the gateway said so.
     fn wait(&mut self, lost: Lost, reconnect_at: Option<Instant>) -> Result<Followed, FollowError> {
         let now = Instant::now();
-        if let State::Connected(link) = &self.state {
+        if let Some(link) = self.state.link() {
             tracing::debug!(user = %link.client.welcome().user, reason = %lost.reason, "flow lost");
             if now.duration_since(link.since) >= STABLE_AFTER {
                 self.backoff.reset();
@@ -250,135 +331,5 @@ fn lost_request(error: RequestError) -> Lost {
             error: FollowError::Disconnected(Disconnect::Silent),
         },
         RequestError::UnexpectedReply => lost_connection(Disconnect::Protocol { problem: error.to_string() }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use huddle_proto::gateway::v1::{
-        self as proto, ErrorCode, GoAway, Subscribe, client_frame::Request, server_frame::Content,
-    };
-
-    use super::*;
-    use crate::test_gateway::{Peer, TestGateway, within};
-
-    fn team() -> TeamId {
-        TeamId::parse("demo").unwrap()
-    }
-
-    async fn subscribed(peer: &mut Peer, last_seq: u64) -> Subscribe {
-        let (id, Request::Subscribe(subscribe)) = peer.request().await else { panic!("not a subscribe") };
-        peer.reply(id, Content::Subscribed(proto::Subscribed { team: "demo".to_owned(), last_seq })).await;
-        subscribe
-    }
-
-    /// The next event's position and, before it, how often the flow was lost.
-    async fn next_event(follower: &mut Follower) -> (u64, usize) {
-        let mut lost = 0;
-        loop {
-            match within(follower.next()).await.unwrap() {
-                Followed::Event(event) => return (event.seq.get(), lost),
-                Followed::Disconnected { .. } => lost += 1,
-                _ => {}
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_follower_resumes_with_its_cursor_and_yields_each_event_once() {
-        let gateway = TestGateway::start().await;
-        let mut follower = Follower::new(gateway.options(), team(), Some(Seq::new(3)));
-        let script = async {
-            let mut peer = gateway.welcome().await;
-            assert_eq!(subscribed(&mut peer, 5).await.after, Some(3));
-            peer.event(4, 3).await;
-            peer.event(5, 4).await;
-            peer.event(5, 4).await;
-            peer.close(4000).await;
-            let mut peer = gateway.welcome().await;
-            assert_eq!(subscribed(&mut peer, 9).await.after, Some(5));
-            peer.event(9, 5).await;
-            peer
-        };
-        let events = async {
-            assert_eq!(next_event(&mut follower).await, (4, 0));
-            assert_eq!(next_event(&mut follower).await, (5, 0));
-            assert_eq!(next_event(&mut follower).await, (9, 1));
-        };
-        tokio::join!(Box::pin(script), events);
-        assert_eq!(follower.cursor(), Some(Seq::new(9)));
-    }
-
-    #[tokio::test]
-    async fn a_follower_without_a_cursor_resumes_from_where_it_began() {
-        let gateway = TestGateway::start().await;
-        let mut follower = Follower::new(gateway.options(), team(), None);
-        let script = async {
-            let mut peer = gateway.welcome().await;
-            assert_eq!(subscribed(&mut peer, 7).await.after, None);
-            peer.close(4001).await;
-            let mut peer = gateway.welcome().await;
-            assert_eq!(subscribed(&mut peer, 8).await.after, Some(7));
-            peer.event(8, 7).await;
-            peer
-        };
-        tokio::join!(Box::pin(script), async { assert_eq!(next_event(&mut follower).await, (8, 1)) });
-    }
-
-    #[tokio::test]
-    async fn a_hole_is_never_skipped() {
-        let gateway = TestGateway::start().await;
-        let mut follower = Follower::new(gateway.options(), team(), Some(Seq::new(3)));
-        let script = async {
-            let mut peer = gateway.welcome().await;
-            subscribed(&mut peer, 6).await;
-            peer.event(6, 5).await;
-            let mut again = gateway.welcome().await;
-            assert_eq!(subscribed(&mut again, 6).await.after, Some(3));
-            again.event(5, 3).await;
-            again.event(6, 5).await;
-            (peer, again)
-        };
-        let events = async {
-            assert_eq!(next_event(&mut follower).await, (5, 1));
-            assert_eq!(next_event(&mut follower).await, (6, 0));
-        };
-        tokio::join!(Box::pin(script), events);
-    }
-
-    #[tokio::test]
-    async fn a_gateway_that_goes_says_when_to_come_back() {
-        let gateway = TestGateway::start().await;
-        let mut follower = Follower::new(gateway.options(), team(), None);
-        let script = async {
-            let mut peer = gateway.welcome().await;
-            subscribed(&mut peer, 7).await;
-            peer.push(Content::GoAway(GoAway { reconnect_in_ms: 3_600_000 })).await;
-            peer.close(1012).await;
-        };
-        let lost = async {
-            loop {
-                if let Followed::Disconnected { retry_in, .. } = within(follower.next()).await.unwrap() {
-                    return retry_in;
-                }
-            }
-        };
-        let ((), retry_in) = tokio::join!(Box::pin(script), lost);
-        assert!(retry_in > Duration::from_secs(3_500), "{retry_in:?}");
-    }
-
-    #[tokio::test]
-    async fn what_another_connection_would_not_mend_is_an_error() {
-        let gateway = TestGateway::start().await;
-        let mut follower = Follower::new(gateway.options(), team(), None);
-        let script = async {
-            let mut peer = gateway.welcome().await;
-            let (id, _) = peer.request().await;
-            let error = proto::Error { code: ErrorCode::NotFound.into(), ..proto::Error::default() };
-            peer.reply(id, Content::Error(error)).await;
-            peer
-        };
-        let (_peer, outcome) = tokio::join!(Box::pin(script), within(follower.next()));
-        assert!(matches!(outcome, Err(FollowError::Refused(refusal)) if refusal.code == ErrorCode::NotFound));
     }
 }

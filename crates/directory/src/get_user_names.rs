@@ -25,7 +25,8 @@ pub(crate) async fn get_user_names(
     Ok(GetUserNamesResponse { names: names.iter().map(|(user, name)| convert::user_name(user, name)).collect() })
 }
 
-fn users(users: &[String]) -> Result<Vec<UserId>, Refusal> {
+/// Reads the users of a question: 1 to 1,000.
+pub(crate) fn users(users: &[String]) -> Result<Vec<UserId>, Refusal> {
     if users.is_empty() || users.len() > USERS_MAX {
         return Err(Refusal::new(ErrorCode::InvalidArgument, format!("`users` holds 1 to {USERS_MAX} users")));
     }

@@ -20,6 +20,7 @@ mod convert;
 mod create_team;
 mod directory;
 mod get_membership;
+mod get_memberships;
 mod get_team;
 mod get_user_names;
 mod list_members;

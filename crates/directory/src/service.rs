@@ -3,16 +3,17 @@
 use huddle_proto::directory::v1::{
     AddMemberRequest, AddMemberResponse, ArchiveTeamRequest, ArchiveTeamResponse, ChangeMemberRoleRequest,
     ChangeMemberRoleResponse, CreateTeamRequest, CreateTeamResponse, GetMembershipRequest, GetMembershipResponse,
-    GetTeamRequest, GetTeamResponse, GetUserNamesRequest, GetUserNamesResponse, ListMembersRequest,
-    ListMembersResponse, ListUserTeamsRequest, ListUserTeamsResponse, RemoveMemberRequest, RemoveMemberResponse,
-    RenameTeamRequest, RenameTeamResponse, directory_service_server::DirectoryService,
+    GetMembershipsRequest, GetMembershipsResponse, GetTeamRequest, GetTeamResponse, GetUserNamesRequest,
+    GetUserNamesResponse, ListMembersRequest, ListMembersResponse, ListUserTeamsRequest, ListUserTeamsResponse,
+    RemoveMemberRequest, RemoveMemberResponse, RenameTeamRequest, RenameTeamResponse,
+    directory_service_server::DirectoryService,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
     add_member::add_member, archive_team::archive_team, change_member_role::change_member_role,
-    create_team::create_team, directory::Directory, get_membership::get_membership, get_team::get_team,
-    get_user_names::get_user_names, list_members::list_members, list_user_teams::list_user_teams,
+    create_team::create_team, directory::Directory, get_membership::get_membership, get_memberships::get_memberships,
+    get_team::get_team, get_user_names::get_user_names, list_members::list_members, list_user_teams::list_user_teams,
     remove_member::remove_member, rename_team::rename_team,
 };
 
@@ -79,6 +80,13 @@ impl DirectoryService for Service {
         request: Request<GetUserNamesRequest>,
     ) -> Result<Response<GetUserNamesResponse>, Status> {
         self.directory.calls.observe("GetUserNames", get_user_names(&self.directory, request)).await
+    }
+
+    async fn get_memberships(
+        &self,
+        request: Request<GetMembershipsRequest>,
+    ) -> Result<Response<GetMembershipsResponse>, Status> {
+        self.directory.calls.observe("GetMemberships", get_memberships(&self.directory, request)).await
     }
 
     async fn get_membership(

@@ -6,7 +6,7 @@ use huddle_domain::{Name, Role, Seq, TeamId, UserId};
 use huddle_proto::{
     Refusal,
     directory::v1::{
-        GetMembershipRequest, GetUserNamesRequest, ListUserTeamsRequest,
+        GetMembershipsRequest, GetUserNamesRequest, ListUserTeamsRequest,
         directory_service_client::DirectoryServiceClient,
     },
     gateway::v1::ErrorCode,
@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use super::{ServiceToken, bounded, request};
 use crate::metrics::GatewayMetrics;
 
-/// How long the question for a membership may take.
+/// How long the question for memberships may take.
 const MEMBERSHIP_DEADLINE: Duration = Duration::from_secs(4);
 /// How long a page of a user's teams may take.
 const TEAMS_DEADLINE: Duration = Duration::from_secs(4);
@@ -24,6 +24,8 @@ const TEAMS_DEADLINE: Duration = Duration::from_secs(4);
 const NAMES_DEADLINE: Duration = Duration::from_millis(500);
 /// Teams per page, which is the most that the directory gives.
 const PAGE_TEAMS: u32 = 1_000;
+/// Users per question for memberships, which is the most that the directory takes.
+pub(crate) const USERS_PER_QUESTION_MAX: usize = 1_000;
 /// Users per question for names, which is the most that the directory takes.
 pub(crate) const NAMES_PER_QUESTION_MAX: usize = 1_000;
 
@@ -47,25 +49,27 @@ impl Directory {
         Self { client: DirectoryServiceClient::new(channel), token, metrics }
     }
 
-    /// What `user` is in `team` as of `min_seq` or later; `None` when there is no such team or no such member.
-    pub(crate) async fn membership(
+    /// What each of `users` who is a member is in `team`, as of `min_seq` or later. At most [`USERS_PER_QUESTION_MAX`]
+    /// users.
+    pub(crate) async fn memberships(
         &self,
         team: &TeamId,
-        user: &UserId,
+        users: &[UserId],
         min_seq: Seq,
-    ) -> Result<Option<Membership>, Refusal> {
-        let message = GetMembershipRequest { team: team.to_string(), user: user.to_string(), min_seq: min_seq.get() };
-        self.metrics.upstream_call("get_membership");
+    ) -> Result<HashMap<UserId, Membership>, Refusal> {
+        let users = users.iter().map(ToString::to_string).collect();
+        let message = GetMembershipsRequest { team: team.to_string(), users, min_seq: min_seq.get() };
+        self.metrics.upstream_call("get_memberships");
         let mut client = self.client.clone();
-        let call = client.get_membership(request(message, &self.token.0, MEMBERSHIP_DEADLINE));
-        match bounded(MEMBERSHIP_DEADLINE, call).await {
-            Ok(answer) => match answer.role().known() {
-                Some(role) => Ok(Some(Membership { role, team_archived: answer.archived })),
-                None => Err(Refusal::new(ErrorCode::Internal, "something went wrong inside; retry")),
-            },
-            Err(refusal) if refusal.code == ErrorCode::NotFound => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
+        let call = client.get_memberships(request(message, &self.token.0, MEMBERSHIP_DEADLINE));
+        let answer = bounded(MEMBERSHIP_DEADLINE, call).await?;
+        let team_archived = answer.archived;
+        let membership = |entry: huddle_proto::directory::v1::Membership| {
+            let role = entry.role().known()?;
+            Some((UserId::parse(&entry.user).ok()?, Membership { role, team_archived }))
+        };
+        let memberships = answer.memberships.into_iter().map(membership).collect::<Option<_>>();
+        memberships.ok_or_else(|| Refusal::new(ErrorCode::Internal, "something went wrong inside; retry"))
     }
 
     /// The teams of `user`, by team id, and at most `teams_max` of them.

@@ -13,7 +13,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-pub(crate) use directory::{Directory, Membership, NAMES_PER_QUESTION_MAX};
+pub(crate) use directory::{Directory, Membership, NAMES_PER_QUESTION_MAX, USERS_PER_QUESTION_MAX};
 pub(crate) use health::answers;
 pub(crate) use history::History;
 

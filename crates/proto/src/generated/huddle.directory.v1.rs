@@ -279,6 +279,39 @@ pub struct UserName {
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
 }
+/// Asks what users may do in a team.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetMembershipsRequest {
+    /// The team.
+    #[prost(string, tag = "1")]
+    pub team: ::prost::alloc::string::String,
+    /// The users: 1 to 1,000.
+    #[prost(string, repeated, tag = "2")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The answer holds at least everything up to this position; 0 = whatever is stored.
+    #[prost(uint64, tag = "3")]
+    pub min_seq: u64,
+}
+/// What users may do in a team.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetMembershipsResponse {
+    /// One for each of the users who is a member, in no particular order; none when there is no such team.
+    #[prost(message, repeated, tag = "1")]
+    pub memberships: ::prost::alloc::vec::Vec<Membership>,
+    /// Whether the team is archived: it takes no messages.
+    #[prost(bool, tag = "2")]
+    pub archived: bool,
+}
+/// What a user may do in a team.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Membership {
+    /// The user.
+    #[prost(string, tag = "1")]
+    pub user: ::prost::alloc::string::String,
+    /// The role.
+    #[prost(enumeration = "super::super::event::v1::Role", tag = "2")]
+    pub role: i32,
+}
 /// Asks what a user may do in a team.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetMembershipRequest {
@@ -681,7 +714,7 @@ pub mod directory_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Returns what a user may do in a team: the call that gateways make before they let a user in.
+        /// Returns what a user may do in a team.
         pub async fn get_membership(
             &mut self,
             request: impl tonic::IntoRequest<super::GetMembershipRequest>,
@@ -707,6 +740,37 @@ pub mod directory_service_client {
                     GrpcMethod::new(
                         "huddle.directory.v1.DirectoryService",
                         "GetMembership",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns what users may do in a team: the call that gateways make before they let users in, one for all who come at the
+        /// same moment. Takes the service token only.
+        pub async fn get_memberships(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetMembershipsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMembershipsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/huddle.directory.v1.DirectoryService/GetMemberships",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "huddle.directory.v1.DirectoryService",
+                        "GetMemberships",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -803,12 +867,21 @@ pub mod directory_service_server {
             tonic::Response<super::GetUserNamesResponse>,
             tonic::Status,
         >;
-        /// Returns what a user may do in a team: the call that gateways make before they let a user in.
+        /// Returns what a user may do in a team.
         async fn get_membership(
             &self,
             request: tonic::Request<super::GetMembershipRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetMembershipResponse>,
+            tonic::Status,
+        >;
+        /// Returns what users may do in a team: the call that gateways make before they let users in, one for all who come at the
+        /// same moment. Takes the service token only.
+        async fn get_memberships(
+            &self,
+            request: tonic::Request<super::GetMembershipsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetMembershipsResponse>,
             tonic::Status,
         >;
     }
@@ -1384,6 +1457,52 @@ pub mod directory_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetMembershipSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/huddle.directory.v1.DirectoryService/GetMemberships" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetMembershipsSvc<T: DirectoryService>(pub Arc<T>);
+                    impl<
+                        T: DirectoryService,
+                    > tonic::server::UnaryService<super::GetMembershipsRequest>
+                    for GetMembershipsSvc<T> {
+                        type Response = super::GetMembershipsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetMembershipsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DirectoryService>::get_memberships(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetMembershipsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

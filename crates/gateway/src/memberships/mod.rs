@@ -1,9 +1,11 @@
 //! What users are in teams: a bounded cache in front of the directory, kept current by the live events of the teams that
 //! this gateway follows.
 
+mod questions;
+
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,6 +13,7 @@ use huddle_domain::{Event, EventKind, Seq, TeamId, UserId};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
 use tokio::time::Instant;
 
+use self::questions::Questions;
 use crate::upstream::{Directory, Membership};
 
 /// How long an answer is used without asking again, for a team whose live events are not followed here.
@@ -31,6 +34,7 @@ const ASKS_MAX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Memberships {
     directory: Directory,
+    questions: Arc<Questions>,
     // A plain mutex: held for a look-up or an insert, never across an await.
     teams: Mutex<HashMap<TeamId, Team>>,
 }
@@ -51,8 +55,9 @@ struct Known {
 }
 
 impl Memberships {
+    /// Must be called within the runtime that the directory is to be asked on.
     pub(crate) fn new(directory: Directory) -> Self {
-        Self { directory, teams: Mutex::default() }
+        Self { questions: Arc::new(Questions::new(directory.clone())), directory, teams: Mutex::default() }
     }
 
     /// What `user` is in `team`, for a send: from the cache while that is fresh, and for a bounded time while the
@@ -87,7 +92,7 @@ impl Memberships {
         for _ in 0..ASKS_MAX {
             let last_change = self.last_change(team);
             let asked = Instant::now();
-            let answer = self.directory.membership(team, user, min_seq.max(last_change)).await?;
+            let answer = self.questions.ask(team, user, min_seq.max(last_change)).await?;
             let mut teams = self.teams();
             make_room(&mut teams, team);
             let entry = teams.entry(team.clone()).or_default();

@@ -16,6 +16,9 @@ use tokio::{
 /// The path of a team's messages as the description writes it.
 pub(crate) const MESSAGES: &str = "/v1/teams/{team}/messages";
 
+/// The path of a team's events as the description writes it.
+pub(crate) const EVENTS: &str = "/v1/teams/{team}/events";
+
 /// Above the longest time for which a gateway waits for others.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -66,6 +69,13 @@ impl Api {
         let path = format!("/v1/teams/{team}/messages{query}");
         let authorization = self.authorization.clone();
         self.call("GET", MESSAGES, &path, Some(&authorization), None).await
+    }
+
+    /// A page of the events of `team`, which is put into the path as it is.
+    pub(crate) async fn events(&mut self, team: &str, query: &str) -> Result<Answer> {
+        let path = format!("/v1/teams/{team}/events{query}");
+        let authorization = self.authorization.clone();
+        self.call("GET", EVENTS, &path, Some(&authorization), None).await
     }
 
     pub(crate) async fn post(&mut self, team: &str, query: &str, body: &Value) -> Result<Answer> {

@@ -2,6 +2,7 @@
 //! accepted is there to be read.
 
 mod api;
+mod events;
 
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ async fn every_promised_answer_occurs_and_is_as_described(backend: Backend) -> R
     Box::pin(callers_are_checked(&mut api, &deployment)).await?;
     Box::pin(bad_requests_are_refused(&mut api)).await?;
     Box::pin(an_archived_team_takes_nothing(&mut api, &deployment)).await?;
+    Box::pin(events::pages_lead_through_all_events(&mut api, &deployment)).await?;
+    Box::pin(events::a_page_of_large_events_ends_early(&mut api, &deployment)).await?;
+    Box::pin(events::bad_requests_for_events_are_refused(&mut api, &deployment)).await?;
     let never = match &mut deployment {
         Deployment::Cluster(cluster) => {
             Box::pin(a_missing_part_is_named_as_such(&mut api, cluster)).await?;

@@ -13,7 +13,8 @@
 //! 6. The fence is lifted. A fence is never lifted while a purge may be under way that has not been overtaken.
 //!
 //! A fence that was left behind (by a crash in between) holds publishes back, and loses nothing. The next
-//! [`advance`] finishes the work, and so does [`mend`], which every [`huddle_log::Log::prepare`] begins with.
+//! [`advance`] finishes the work, and so does [`mend`], which every [`huddle_log::Log::prepare`] begins with; while a
+//! server is away, [`mend`] lifts the fence and leaves the work to the next [`advance`].
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -104,19 +105,26 @@ pub(crate) async fn advance(link: &Link, partition: Partition, stored: Seq, abov
     })
 }
 
-/// Does away with a fence that was left behind: finishes what it was for where everything is stored, lifts it where not.
-/// Nothing happens when there is none.
+/// Does away with a fence that was left behind: finishes what it was for where everything is stored, lifts it where not,
+/// or where a server is away: senders need not wait until that one is back. Nothing happens when there is none.
 pub(crate) async fn mend(link: &Link, partition: Partition, highest_stored: Seq) -> Result<(), LogError> {
     let Some(target) = fence(link, partition).await? else { return Ok(()) };
     tracing::warn!(%partition, %target, "a partition refuses publishes for the sake of an import that has not ended");
     let purge_until = Instant::now() + FENCE_TIME;
-    let looked = look(link, partition, target, purge_until).await?;
-    if !has_unstored(&looked, highest_stored, target) {
-        let seq = purge_and_go_on(link, partition, &looked, target, purge_until).await?;
-        tracing::info!(%partition, %seq, "the partition goes on");
-        return Ok(());
+    match look(link, partition, target, purge_until).await {
+        Ok(looked) if !has_unstored(&looked, highest_stored, target) => {
+            let seq = purge_and_go_on(link, partition, &looked, target, purge_until).await?;
+            tracing::info!(%partition, %seq, "the partition goes on");
+            return Ok(());
+        }
+        Ok(_) => {}
+        // Without all servers nothing may be purged. Lifting a fence needs no more of them than publishing.
+        Err(error @ LogError::Unavailable { .. }) => {
+            tracing::warn!(%partition, error = &error as &dyn std::error::Error, "the partition cannot be advanced now");
+        }
+        Err(error) => return Err(error),
     }
-    // Perhaps whoever has raised the fence knows of more that is stored, and is about to purge.
+    // Perhaps whoever has raised the fence knows of more that is stored, or of all servers, and is about to purge.
     let abandoned = Instant::now() + ABANDONED_AFTER;
     while Instant::now() < abandoned {
         sleep(WATCH_INTERVAL).await;
@@ -124,6 +132,8 @@ pub(crate) async fn mend(link: &Link, partition: Partition, highest_stored: Seq)
             return Ok(());
         }
     }
+    // Overtakes a purge that its sender has not lived to see.
+    purge(link, partition, Purge::Nothing, Instant::now() + FENCE_TIME).await?;
     lift(link, partition).await?;
     tracing::info!(%partition, "the partition goes on without having been advanced");
     Ok(())

@@ -211,6 +211,30 @@ async fn preparing_lifts_a_fence_and_keeps_what_is_not_stored() {
 }
 
 #[tokio::test]
+async fn preparing_lifts_a_fence_and_loses_nothing_while_a_server_is_dead() {
+    let (served, log, last) = with_three_entries(NatsOptions::cluster()).await;
+    raise_fence(&served, Seq::new(9_000_000)).await;
+    let leader = served.leader_after(None).await;
+    served.nats.lock().await.node((leader + 1) % 3).kill9().unwrap();
+    timeout(PATIENCE, log.prepare(PARTITION, last)).await.unwrap().unwrap();
+    assert_without_fence(&served).await;
+    assert_eq!(info(&served).await.state.messages, 3);
+    assert_eq!(publish(&log, 3).await.unwrap().seq, last.next());
+    // The dead one comes back, and the work can be done after all.
+    served.nats.lock().await.restart().await.unwrap();
+    let above = Seq::new(9_000_000);
+    let advanced = timeout(PATIENCE, async {
+        loop {
+            match log.advance(PARTITION, last.next(), above).await {
+                Err(LogError::Unavailable { .. }) => {}
+                outcome => break outcome.unwrap(),
+            }
+        }
+    });
+    assert_eq!(advanced.await.unwrap(), above);
+}
+
+#[tokio::test]
 async fn advancing_is_refused_while_a_server_is_away_and_changes_nothing() {
     let (served, log, last) = with_three_entries(NatsOptions::cluster()).await;
     let leader = served.leader_after(None).await;

@@ -1,12 +1,17 @@
 //! The log's side of the file.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use huddle_domain::{NewEvent, Partition, Partitions, Seq, TeamId};
-use huddle_log::{Condition, LiveFeed, Log, LogError, Pending, PublishError, Reader, StoredFeed, StoredMark};
+use huddle_domain::{Event, NewEvent, Partition, Partitions, Seq, TeamId};
+use huddle_log::{
+    Condition, LOG_PAGE_EVENTS_MAX, LiveFeed, Log, LogError, Pending, PublishError, Reader, StoredFeed, StoredMark,
+};
 
-use crate::{Embedded, reader, store::from_bigint};
+use crate::{
+    Embedded, reader,
+    store::{events_between, from_bigint},
+};
 
 #[async_trait]
 impl Log for Embedded {
@@ -54,6 +59,22 @@ impl Log for Embedded {
         self.is_prepared(self.file.partitions.of(team))?;
         let seq = sqlx::query_scalar::<_, Option<i64>>(LAST_SEQ).bind(team.as_str()).fetch_one(&self.file.reads).await;
         Ok(seq.map_err(|error| unavailable("asking for a team's last position", error))?.map(from_bigint))
+    }
+
+    /// The file has every event since its beginning.
+    async fn events_between(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        through: Seq,
+    ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
+        const CONTEXT: &str = "reading a team's events";
+        self.is_prepared(self.file.partitions.of(team))?;
+        let limit = u32::try_from(LOG_PAGE_EVENTS_MAX).unwrap_or(u32::MAX);
+        let page = events_between(&self.file.reads, team, after, through, limit).await;
+        let page = page.map_err(|error| unavailable(CONTEXT, error))?;
+        let is_whole = page.has_more || page.items.last().is_some_and(|last| last.seq == through);
+        Ok(is_whole.then(|| page.items.into_iter().map(Arc::new).collect()))
     }
 
     async fn announce_stored(&self, mark: StoredMark) -> Result<(), LogError> {

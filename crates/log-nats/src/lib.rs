@@ -2,13 +2,14 @@
 //! live feed. It never stores anything itself and never trusts a position that the server did not give.
 //!
 //! [`NatsLog`] implements [`huddle_log::Log`]. The streams' settings are in `stream`, the way of an event into a stream
-//! in `publisher`, the ways out in `live` and `reader`, how positions are left out in `advance`. [`inspect()`] only looks.
+//! in `publisher`, the ways out in `live`, `reader` and `by_team`, how positions are left out in `advance`. [`inspect()`] only looks.
 //!
 //! [`NatsBus`] implements [`huddle_bus::Bus`] over the same servers, on a connection of its own.
 #![deny(missing_docs)]
 
 mod advance;
 mod bus;
+mod by_team;
 mod config;
 mod connect;
 mod inspect;

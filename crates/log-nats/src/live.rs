@@ -83,16 +83,21 @@ fn event(team: &TeamId, message: &Message) -> Result<Event, String> {
     let headers = message.headers.as_ref().ok_or("no headers")?;
     let seq = number(headers, NATS_SEQUENCE).ok_or("no seq")?;
     let prev_seq = number(headers, NATS_LAST_SEQUENCE).ok_or("no prev_seq")?;
-    let time = headers.get(NATS_TIME_STAMP).and_then(|time| parse_rfc3339(time.as_str()).ok()).ok_or("no time")?;
+    let time = time(headers).ok_or("no time")?;
     let event = decode_new_event(&message.payload).map_err(|error| error.to_string())?;
     if event.team != *team {
         return Err("the event names another team than its subject".to_owned());
     }
-    Ok(event.at(Seq::new(seq), Seq::new(prev_seq), unix_millis(time)))
+    Ok(event.at(Seq::new(seq), Seq::new(prev_seq), time))
 }
 
-fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
+pub(crate) fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
     headers.get(name)?.as_str().parse().ok()
+}
+
+/// When the log took the message.
+pub(crate) fn time(headers: &HeaderMap) -> Option<UnixMillis> {
+    parse_rfc3339(headers.get(NATS_TIME_STAMP)?.as_str()).ok().map(unix_millis)
 }
 
 /// The server's time in our unit; its fractions are cut off.

@@ -5,12 +5,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, future, stream};
-use huddle_domain::{NewEvent, Partition, Partitions, Seq, TeamId};
+use huddle_domain::{Event, NewEvent, Partition, Partitions, Seq, TeamId};
 use huddle_log::{Condition, LiveFeed, Log, LogError, Pending, PublishError, Reader, StoredFeed, StoredMark};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    advance,
+    advance, by_team,
     config::Config,
     connect::Link,
     live,
@@ -134,6 +134,15 @@ impl Log for NatsLog {
             }
         })
         .await
+    }
+
+    async fn events_between(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        through: Seq,
+    ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
+        by_team::events_between(&self.link, self.partitions.of(team), team, after, through).await
     }
 
     async fn announce_stored(&self, mark: StoredMark) -> Result<(), LogError> {

@@ -14,6 +14,11 @@ pub(crate) fn stream(partition: Partition) -> String {
     format!("{STREAM_PREFIX}{partition}")
 }
 
+/// Where copies of a partition are asked for messages.
+pub(crate) fn direct_get(partition: Partition) -> String {
+    format!("$JS.API.DIRECT.GET.{STREAM_PREFIX}{partition}")
+}
+
 /// All teams of a partition.
 pub(crate) fn log_all(partition: Partition) -> String {
     format!("huddle.log.{partition}.*")

@@ -142,12 +142,10 @@ pub trait Log: fmt::Debug + Send + Sync + 'static {
     /// (yet). Then history knows, or will.
     async fn events_between(
         &self,
-        _team: &TeamId,
-        _after: Seq,
-        _through: Seq,
-    ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
-        Ok(None)
-    }
+        team: &TeamId,
+        after: Seq,
+        through: Seq,
+    ) -> Result<Option<Vec<Arc<Event>>>, LogError>;
 
     /// Tells everyone who listens that `partition` is committed up to `seq`. Not logged; may be lost.
     async fn announce_stored(&self, mark: StoredMark) -> Result<(), LogError>;

@@ -174,6 +174,7 @@ async fn reads_search_by_an_index_and_sort_nothing() {
     sqlx::raw_sql("ANALYZE").execute(&pool).await.unwrap();
     let statements = [
         events::LIST_EVENTS,
+        events::EVENTS_BETWEEN,
         messages::LIST_MESSAGES,
         messages::MESSAGE,
         teams::LIST_TEAMS,

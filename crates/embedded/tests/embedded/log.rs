@@ -33,6 +33,11 @@ impl Fixture for File {
     async fn kill_and_restart(&self) {
         self.0.kill_and_restart().await;
     }
+
+    /// The events are rows of the store.
+    fn forgets(&self) -> bool {
+        false
+    }
 }
 
 log_conformance!(File);

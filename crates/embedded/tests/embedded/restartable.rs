@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
-use huddle_domain::{NewEvent, Partition, Partitions, Seq, TeamId};
+use huddle_domain::{Event, NewEvent, Partition, Partitions, Seq, TeamId};
 use huddle_embedded::{Config, Embedded, OpenError};
 use huddle_log::{Condition, LiveFeed, LiveItem, Log, LogError, Pending, PublishError, Reader, StoredFeed, StoredMark};
 use tempfile::TempDir;
@@ -186,6 +186,15 @@ impl Log for Handle {
 
     async fn last_seq(&self, team: &TeamId) -> Result<Option<Seq>, LogError> {
         self.present()?.last_seq(team).await
+    }
+
+    async fn events_between(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        through: Seq,
+    ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
+        self.present()?.events_between(team, after, through).await
     }
 
     async fn announce_stored(&self, mark: StoredMark) -> Result<(), LogError> {

@@ -68,7 +68,9 @@ async fn the_log_needs_no_other_permissions() {
         pending.push(log.publish(event, Condition::None).await.unwrap());
     }
     for pending in pending {
-        timeout(PATIENCE, pending).await.unwrap().unwrap();
+        let seq = timeout(PATIENCE, pending).await.unwrap().unwrap().seq;
+        let page = log.events_between(&team, Seq::new(seq.get() - 1), seq).await.unwrap();
+        assert_eq!(page.map(|page| page.len()), Some(1));
         timeout(PATIENCE, live.next()).await.unwrap().unwrap();
         timeout(PATIENCE, reader.next()).await.unwrap().unwrap().unwrap();
     }

@@ -6,6 +6,7 @@
 
 mod advance;
 mod bounds;
+mod by_team;
 mod duplicates;
 mod first_of_team;
 mod live;
@@ -32,6 +33,11 @@ pub use advance::{
 pub use bounds::{
     a_full_log_refuses_forgets_nothing_and_goes_on, ids_of_every_character_and_length_are_kept_apart,
     the_largest_events_are_kept,
+};
+pub use by_team::{
+    a_page_from_before_the_log_is_none, a_page_that_the_log_cannot_complete_is_none,
+    a_teams_events_are_read_between_two_positions, pages_read_while_others_append_have_no_holes,
+    undecodable_entries_are_left_out_of_a_page,
 };
 pub use duplicates::{
     concurrent_repeats_append_once, keys_of_others_never_collide, other_content_under_the_same_key_is_a_conflict,
@@ -77,6 +83,11 @@ pub trait Fixture: Send + Sync + Sized + 'static {
         false
     }
 
+    /// Whether the log lets go of events that are stored.
+    fn forgets(&self) -> bool {
+        true
+    }
+
     /// Starts an empty log of one partition, not prepared, that is full after some messages of the largest size (16 KB): at
     /// least 4, fewer than 2,000, the fewer the faster. `None` when this implementation has no bound.
     async fn start_small() -> Option<Self> {
@@ -99,8 +110,11 @@ macro_rules! log_conformance {
             a_log_behind_the_store_is_refused
             a_missing_partition_is_not_advanced
             a_new_log_starts_far_above_what_is_stored
+            a_page_from_before_the_log_is_none
+            a_page_that_the_log_cannot_complete_is_none
             a_partition_is_missing_until_prepared
             a_repeated_first_event_is_a_duplicate
+            a_teams_events_are_read_between_two_positions
             advancing_to_where_the_log_is_changes_nothing
             advancing_under_writers_loses_and_doubles_nothing
             an_abrupt_end_loses_and_doubles_nothing
@@ -120,6 +134,7 @@ macro_rules! log_conformance {
             nothing_is_missed_between_subscribing_and_asking_for_the_last_seq
             order_of_one_caller_is_kept
             other_content_under_the_same_key_is_a_conflict
+            pages_read_while_others_append_have_no_holes
             positions_of_every_size_are_kept
             preparing_twice_and_at_once_is_harmless
             repeats_after_a_restart_get_the_first_position
@@ -128,6 +143,7 @@ macro_rules! log_conformance {
             repeats_over_advancing_never_get_another_position
             the_largest_events_are_kept
             undecodable_entries_are_handed_out
+            undecodable_entries_are_left_out_of_a_page
             unstored_entries_outlive_advancing
         }
     };

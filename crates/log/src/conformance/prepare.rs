@@ -19,6 +19,7 @@ pub async fn a_partition_is_missing_until_prepared<F: Fixture>() {
     missing(within("check", log.check()).await);
     missing(within("read", log.read(PARTITION, Seq::ZERO)).await.map(drop));
     missing(within("last_seq", log.last_seq(&team("a"))).await.map(drop));
+    missing(within("events_between", log.events_between(&team("a"), Seq::ZERO, Seq::new(1))).await.map(drop));
     missing(within("subscribe", log.subscribe(&team("a"))).await.map(drop));
     log.prepare(PARTITION, Seq::ZERO).await.unwrap();
     missing(within("check", log.check()).await);

@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -54,14 +54,33 @@ const END_OF_BATCH: u16 = 204;
 /// Nothing of the team is there at or above the position.
 const NOT_FOUND: u16 = 404;
 
+/// Where a partition began when that was last looked up. It only moves on, so what lay before it need not be asked for:
+/// whoever reads a long history would ask in vain for each page.
+#[derive(Debug, Default)]
+pub(crate) struct Beginning(AtomicU64);
+
+impl Beginning {
+    fn is_after(&self, seq: Seq) -> bool {
+        self.0.load(Ordering::Relaxed) > seq.get()
+    }
+
+    fn note(&self, first_sequence: u64) {
+        self.0.fetch_max(first_sequence, Ordering::Relaxed);
+    }
+}
+
 /// Reads the events above `after` up to `through`; see [`huddle_log::Log::events_between`].
 pub(crate) async fn events_between(
     link: &Link,
+    beginning: &Beginning,
     partition: Partition,
     team: &TeamId,
     after: Seq,
     through: Seq,
 ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
+    if beginning.is_after(after.next()) {
+        return Ok(None);
+    }
     let lagging = AtomicU32::new(0);
     until_answered_for(CONTEXT, Limits { patience: PATIENCE, attempt: ATTEMPT }, || async {
         let page = match page(link, partition, team, after).await?.judge(after, through) {
@@ -72,7 +91,7 @@ pub(crate) async fn events_between(
             Judged::Behind => return Ok(None),
         };
         // Asked last: what the log has forgotten before the page was read, it has forgotten now.
-        Ok(reaches_back(link, partition, after).await?.then_some(page))
+        Ok(reaches_back(link, beginning, partition, after).await?.then_some(page))
     })
     .await
 }
@@ -203,7 +222,7 @@ fn entry(team: &TeamId, message: &Message) -> Option<(Seq, Option<Event>)> {
 }
 
 /// Whether the log still has whatever stood right above `after`, and no server can have dropped it already.
-async fn reaches_back(link: &Link, partition: Partition, after: Seq) -> Result<bool, Miss> {
+async fn reaches_back(link: &Link, beginning: &Beginning, partition: Partition, after: Seq) -> Result<bool, Miss> {
     let stream = link
         .jetstream
         .get_stream_no_info(subject::stream(partition))
@@ -211,7 +230,8 @@ async fn reaches_back(link: &Link, partition: Partition, after: Seq) -> Result<b
         .map_err(|error| Miss::Retry(Cause::of(&error)))?;
     let (info, oldest) = tokio::join!(settings::find(link, partition), stream.get_raw_message(after.next().get()));
     let info = info?.ok_or(Miss::Final(LogError::Missing { partition }))?;
-    if info.state.first_sequence > after.next().get() {
+    beginning.note(info.state.first_sequence);
+    if beginning.is_after(after.next()) {
         return Ok(false);
     }
     match oldest {

@@ -10,7 +10,8 @@ use huddle_log::{Condition, LiveFeed, Log, LogError, Pending, PublishError, Read
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    advance, by_team,
+    advance,
+    by_team::{self, Beginning},
     config::Config,
     connect::Link,
     live,
@@ -31,6 +32,8 @@ pub struct NatsLog {
     link: Arc<Link>,
     /// One per partition, in order.
     publishers: Vec<Publisher>,
+    /// The same.
+    beginnings: Vec<Beginning>,
     closed: CancellationToken,
     _close_on_drop: DropGuard,
 }
@@ -56,8 +59,17 @@ impl NatsLog {
         let link = Arc::new(Link::open(&config).await?);
         let closed = CancellationToken::new();
         let publishers = partitions.iter().map(|partition| Publisher::spawn(Arc::clone(&link), partition)).collect();
+        let beginnings = partitions.iter().map(|_| Beginning::default()).collect();
         tokio::spawn(watchman::run(Arc::clone(&link), partitions, closed.clone()));
-        Ok(Self { config, partitions, link, publishers, _close_on_drop: closed.clone().drop_guard(), closed })
+        Ok(Self {
+            config,
+            partitions,
+            link,
+            publishers,
+            beginnings,
+            _close_on_drop: closed.clone().drop_guard(),
+            closed,
+        })
     }
 }
 
@@ -142,7 +154,10 @@ impl Log for NatsLog {
         after: Seq,
         through: Seq,
     ) -> Result<Option<Vec<Arc<Event>>>, LogError> {
-        by_team::events_between(&self.link, self.partitions.of(team), team, after, through).await
+        let partition = self.partitions.of(team);
+        // There is one for each partition, and `of` names no other.
+        let Some(beginning) = self.beginnings.get(usize::from(partition.number())) else { return Ok(None) };
+        by_team::events_between(&self.link, beginning, partition, team, after, through).await
     }
 
     async fn announce_stored(&self, mark: StoredMark) -> Result<(), LogError> {

@@ -257,7 +257,7 @@ async fn dead_letters_are_counted_by_reason() -> Result<()> {
                 })
             })
             .collect();
-        writer.apply(Batch { items, through: Seq::new(seq) }).await?;
+        writer.apply(Batch { items, through: Seq::new(seq), ..Batch::default() }).await?;
     }
     // Beside the process that has it, which has no admin endpoint.
     let nowhere = ["--set".to_owned(), "admin.gateway=127.0.0.1:1".to_owned()];

@@ -178,7 +178,10 @@ pub(crate) fn store_failure(error: StoreError) -> Failure {
         StoreError::Unavailable { .. } => {
             Failure::with_advice(error, "check that Postgres runs and that `store.url` names it")
         }
-        StoreError::NotOwner | StoreError::Unsuitable { .. } | StoreError::Broken { .. } => Failure::failed(error),
+        StoreError::Behind { .. }
+        | StoreError::NotOwner
+        | StoreError::Unsuitable { .. }
+        | StoreError::Broken { .. } => Failure::failed(error),
     }
 }
 

@@ -6,7 +6,7 @@ use huddle_domain::{ClientId, EventKind, NewEvent, Role, Seq, TeamId, UserId};
 use huddle_grpc::{Call, CallError, Deadline};
 use huddle_log::{Condition, PublishError};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
-use huddle_store::Team;
+use huddle_store::{Fence, Team};
 use uuid::Uuid;
 
 use crate::{authorise, directory::Directory, turns::Turn};
@@ -88,8 +88,20 @@ impl Directory {
             return Ok(changed);
         }
         // Who may not know of the team learns nothing of how far it is stored.
-        let standing = self.standing(call, &event.team, member.as_ref()).await?;
-        caught_up?;
+        let standing = match caught_up {
+            Ok(last) => {
+                let standing = |fence| self.standing(call, &event.team, member.as_ref(), fence);
+                self.stored.read(&event.team, last, &call.deadline, standing).await
+            }
+            Err(error) => Err(error),
+        };
+        let standing = match standing {
+            Err(error) if error.code() != ErrorCode::NotFound => {
+                self.standing(call, &event.team, member.as_ref(), None).await?;
+                return Err(error);
+            }
+            standing => standing?,
+        };
         match judge(&standing)? {
             Verdict::InForce => Ok(Changed { seq: Seq::ZERO, stored: true }),
             Verdict::Publish => {
@@ -100,13 +112,12 @@ impl Directory {
         }
     }
 
-    /// Waits until the store holds everything that the log holds of `team`.
-    pub(crate) async fn catch_up(&self, team: &TeamId, deadline: &Deadline) -> Result<(), CallError> {
-        match deadline.bound(self.log.last_seq(team)).await? {
-            Some(last) => self.stored.reach(team, last, deadline).await,
-            // The log holds none of its events (any longer), so all that there were are stored.
-            None => Ok(()),
-        }
+    /// Waits until the store holds everything that the log holds of `team`, and returns how far that goes: 0 when the log
+    /// holds none of its events (any longer), so that all that there were are stored.
+    pub(crate) async fn catch_up(&self, team: &TeamId, deadline: &Deadline) -> Result<Seq, CallError> {
+        let last = deadline.bound(self.log.last_seq(team)).await?.unwrap_or(Seq::ZERO);
+        self.stored.read(team, last, deadline, |fence| self.teams.team(team, fence)).await?;
+        Ok(last)
     }
 
     /// What became of `event` when an earlier call published it; the same key with other content is a conflict.
@@ -150,14 +161,23 @@ impl Directory {
         Changed { seq, stored: self.stored.reach(team, seq, deadline).await.is_ok() }
     }
 
-    async fn standing(&self, call: &Call, team: &TeamId, member: Option<&UserId>) -> Result<Standing, CallError> {
-        let (caller, team) = authorise::role_in(&*self.teams, call, team).await?;
+    async fn standing(
+        &self,
+        call: &Call,
+        team: &TeamId,
+        member: Option<&UserId>,
+        fence: Option<Fence>,
+    ) -> Result<Standing, CallError> {
+        let (caller, team) = authorise::role_in(&*self.teams, call, team, fence).await?;
         let member = match member {
-            Some(user) => call.deadline.bound(self.teams.membership(&team.team, user)).await?.map(|found| found.role),
+            Some(user) => {
+                let membership = call.deadline.bound(self.teams.membership(&team.team, user, fence)).await?;
+                membership.map(|found| found.role)
+            }
             None => None,
         };
         let is_last_owner =
-            member == Some(Role::Owner) && call.deadline.bound(self.teams.owner_count(&team.team)).await? <= 1;
+            member == Some(Role::Owner) && call.deadline.bound(self.teams.owner_count(&team.team, fence)).await? <= 1;
         Ok(Standing { team, caller, member, is_last_owner })
     }
 }

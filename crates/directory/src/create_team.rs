@@ -35,7 +35,7 @@ pub(crate) async fn create_team(
     let event = NewEvent { team: team.clone(), sender: owner, client_id, kind };
 
     let changed = create(directory, &call, event).await?;
-    let created = if changed.stored { call.deadline.bound(directory.teams.team(&team)).await? } else { None };
+    let created = if changed.stored { call.deadline.bound(directory.teams.team(&team, None)).await? } else { None };
     let created = created.unwrap_or_else(|| not_stored_yet(team, name, changed));
     Ok(CreateTeamResponse { team: Some(convert::team(&created)), seq: changed.seq.get(), stored: changed.stored })
 }
@@ -43,12 +43,13 @@ pub(crate) async fn create_team(
 async fn create(directory: &Directory, call: &Call, event: NewEvent) -> Result<Changed, CallError> {
     let team = event.team.clone();
     let turn = directory.turns.take(&team, &call.deadline).await?;
-    directory.catch_up(&team, &call.deadline).await?;
+    let last = directory.catch_up(&team, &call.deadline).await?;
     if let Some(changed) = directory.earlier(&event, &call.deadline).await? {
         return Ok(changed);
     }
     // The log forgets in time, so that it does not know of an old team; the store does.
-    if call.deadline.bound(directory.teams.team(&team)).await?.is_some() {
+    let known = directory.stored.read(&team, last, &call.deadline, |fence| directory.teams.team(&team, fence));
+    if known.await?.is_some() {
         return Err(Refusal::new(ErrorCode::TeamExists, "there is, or was, a team of that id").into());
     }
     let seq = directory.publish(turn, event, Condition::FirstOfTeam, &call.deadline).await?;

@@ -22,8 +22,9 @@ pub(crate) async fn get_membership(
     if matches!(&call.identity, Identity::User(token) if token.user != user) {
         return Err(Refusal::new(ErrorCode::Forbidden, "`user`: another user needs the service token").into());
     }
-    directory.stored.reach(&team, position("min_seq", request.min_seq)?, &call.deadline).await?;
-    let membership = call.deadline.bound(directory.teams.membership(&team, &user)).await?;
+    let min_seq = position("min_seq", request.min_seq)?;
+    let membership = |fence| directory.teams.membership(&team, &user, fence);
+    let membership = directory.stored.read(&team, min_seq, &call.deadline, membership).await?;
     let membership = membership.ok_or_else(authorise::no_such_team)?;
     Ok(GetMembershipResponse { role: convert::role_number(membership.role), archived: membership.team_archived })
 }

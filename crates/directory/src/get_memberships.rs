@@ -1,8 +1,9 @@
 //! `GetMemberships`: what users may do in a team, for gateways that let many in at once.
 
-use huddle_domain::UserId;
+use huddle_domain::{TeamId, UserId};
 use huddle_grpc::{CallError, position, team_id};
 use huddle_proto::directory::v1::{GetMembershipsRequest, GetMembershipsResponse, Membership};
+use huddle_store::{Fence, StoreError};
 use tonic::Request;
 
 use crate::{convert, directory::Directory, get_user_names::users};
@@ -16,11 +17,20 @@ pub(crate) async fn get_memberships(
     let request = request.into_inner();
     let team = team_id(&request.team)?;
     let users = users(&request.users)?;
-    directory.stored.reach(&team, position("min_seq", request.min_seq)?, &call.deadline).await?;
+    let min_seq = position("min_seq", request.min_seq)?;
+    let answer = |fence| answer(directory, &team, &users, fence);
+    directory.stored.read(&team, min_seq, &call.deadline, answer).await
+}
+
+async fn answer(
+    directory: &Directory,
+    team: &TeamId,
+    users: &[UserId],
+    fence: Option<Fence>,
+) -> Result<GetMembershipsResponse, StoreError> {
     let mut answer = GetMembershipsResponse::default();
-    for user in &users {
-        let found = call.deadline.bound(directory.teams.membership(&team, user)).await?;
-        if let Some(found) = found {
+    for user in users {
+        if let Some(found) = directory.teams.membership(team, user, fence).await? {
             answer.archived = found.team_archived;
             answer.memberships.push(member(user, &found));
         }

@@ -12,6 +12,6 @@ pub(crate) async fn get_team(
 ) -> Result<GetTeamResponse, CallError> {
     let call = directory.open(&request)?;
     let team = team_id(&request.get_ref().team)?;
-    let (_, team) = authorise::role_in(&*directory.teams, &call, &team).await?;
+    let (_, team) = authorise::role_in(&*directory.teams, &call, &team, None).await?;
     Ok(GetTeamResponse { team: Some(convert::team(&team)) })
 }

@@ -23,7 +23,7 @@ pub(crate) async fn list_members(
         text => Some(user_id("after_user", text)?),
     };
     let limit = page_limit(request.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    authorise::role_in(&*directory.teams, &call, &team).await?;
+    authorise::role_in(&*directory.teams, &call, &team, None).await?;
     let page = call.deadline.bound(directory.teams.list_members(&team, after.as_ref(), limit)).await?;
     Ok(ListMembersResponse { members: page.items.iter().map(convert::member).collect(), has_more: page.has_more })
 }

@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use huddle_domain::{Partition, Seq};
+use huddle_domain::{Partition, Seq, UnixMillis};
+use huddle_store::{LogGap, RecordedGap};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 const WAL: &str = "huddle.db-wal";
 /// Events that are counted as not stored yet; more are not told apart.
 pub const UNSTORED_COUNTED_MAX: u64 = 1_000_000;
+/// Gaps of the log that are listed one by one.
+pub const GAPS_LISTED_MAX: u32 = 10;
 /// Faults that a check of the whole file lists; it stops there.
 const FAULTS_MAX: usize = 20;
 /// The same for SQLite.
@@ -86,6 +89,10 @@ pub struct Contents {
     pub partitions: Vec<InspectedPartition>,
     /// How many dead letters there are for each reason, by the reason's name.
     pub dead_letters: Vec<(String, u64)>,
+    /// How many gaps of the log are on record.
+    pub gap_count: u64,
+    /// The newest of them, newest first: at most [`GAPS_LISTED_MAX`].
+    pub gaps: Vec<RecordedGap>,
 }
 
 /// A partition.
@@ -254,6 +261,9 @@ async fn contents(connection: &mut SqliteConnection) -> sqlx::Result<Contents> {
         SELECT count(*)
         FROM (SELECT 1 FROM events INDEXED BY events_in_order WHERE partition = ?1 AND seq > ?2 LIMIT ?3)";
     const DEAD_LETTERS: &str = "SELECT reason, count(*) FROM dead_letters GROUP BY reason ORDER BY reason";
+    const GAPS: &str = "
+        SELECT partition, after_seq, before_seq, found_at_ms
+        FROM log_gaps ORDER BY found_at_ms DESC, partition, after_seq DESC LIMIT ?1";
     // One snapshot for all of it.
     let mut transaction = connection.begin().await?;
     let count: i64 = sqlx::query_scalar(file::PARTITIONS).fetch_one(&mut *transaction).await?;
@@ -271,8 +281,17 @@ async fn contents(connection: &mut SqliteConnection) -> sqlx::Result<Contents> {
     }
     let dead_letters: Vec<(String, i64)> = sqlx::query_as(DEAD_LETTERS).fetch_all(&mut *transaction).await?;
     let dead_letters = dead_letters.into_iter().map(|(reason, count)| (reason, from_bigint(count).get())).collect();
+    let gap_count: i64 = sqlx::query_scalar("SELECT count(*) FROM log_gaps").fetch_one(&mut *transaction).await?;
+    let gaps: Vec<(u16, i64, i64, i64)> =
+        sqlx::query_as(GAPS).bind(GAPS_LISTED_MAX).fetch_all(&mut *transaction).await?;
+    let gaps = gaps.into_iter().map(|(partition, after, before, found_at)| RecordedGap {
+        partition: Partition::new(partition),
+        gap: LogGap { after: from_bigint(after), before: from_bigint(before) },
+        found_at: UnixMillis(found_at),
+    });
+    let (gap_count, gaps) = (from_bigint(gap_count).get(), gaps.collect());
     transaction.rollback().await?;
-    Ok(Contents { partitions, dead_letters })
+    Ok(Contents { partitions, dead_letters, gap_count, gaps })
 }
 
 #[cfg(test)]

@@ -23,6 +23,6 @@ pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, ReadOnly};
 pub use error::OpenError;
 pub use inspect::{
-    Contents, Holder, InspectedPartition, Inspection, Integrity, IntegrityStage, UNSTORED_COUNTED_MAX, check_integrity,
-    holder, inspect,
+    Contents, GAPS_LISTED_MAX, Holder, InspectedPartition, Inspection, Integrity, IntegrityStage, UNSTORED_COUNTED_MAX,
+    check_integrity, holder, inspect,
 };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use huddle_domain::{Event, Name, Partition, SendKey, Seq, TeamId, UserId};
 use huddle_store::{
-    DirectoryStore, EventStore, Member, Membership, MentionPosition, Message, MessagePage, MessageQuery, Page,
+    DirectoryStore, EventStore, Fence, Member, Membership, MentionPosition, Message, MessagePage, MessageQuery, Page,
     PartitionStore, PartitionWriter, StoreError, Team, UserTeam,
 };
 
@@ -49,20 +49,47 @@ async fn progress(file: &Opened, partition: Partition) -> Result<Seq, StoreError
     Ok(progress.unwrap_or(Seq::ZERO))
 }
 
+/// Judges a read before it is made: a file that is open never goes back, so what holds now holds for the read, too.
+async fn check(file: &Opened, fence: Option<Fence>) -> Result<(), StoreError> {
+    match fence {
+        Some(fence) => fence.check(progress(file, fence.partition).await?),
+        None => Ok(()),
+    }
+}
+
 /// Both handles read in the same way.
 macro_rules! reads {
     ($handle:ty) => {
         #[async_trait]
         impl EventStore for $handle {
-            async fn list_events(&self, team: &TeamId, after: Seq, limit: u32) -> Result<Page<Event>, StoreError> {
+            async fn list_events(
+                &self,
+                team: &TeamId,
+                after: Seq,
+                limit: u32,
+                fence: Option<Fence>,
+            ) -> Result<Page<Event>, StoreError> {
+                check(&self.file, fence).await?;
                 store::list_events(&self.file.reads, team, after, limit).await
             }
 
-            async fn list_messages(&self, team: &TeamId, query: MessageQuery) -> Result<MessagePage, StoreError> {
+            async fn list_messages(
+                &self,
+                team: &TeamId,
+                query: MessageQuery,
+                fence: Option<Fence>,
+            ) -> Result<MessagePage, StoreError> {
+                check(&self.file, fence).await?;
                 store::list_messages(&self.file.reads, team, query).await
             }
 
-            async fn message(&self, team: &TeamId, seq: Seq) -> Result<Option<Message>, StoreError> {
+            async fn message(
+                &self,
+                team: &TeamId,
+                seq: Seq,
+                fence: Option<Fence>,
+            ) -> Result<Option<Message>, StoreError> {
+                check(&self.file, fence).await?;
                 store::message(&self.file.reads, team, seq).await
             }
 
@@ -86,15 +113,23 @@ macro_rules! reads {
 
         #[async_trait]
         impl DirectoryStore for $handle {
-            async fn team(&self, team: &TeamId) -> Result<Option<Team>, StoreError> {
+            async fn team(&self, team: &TeamId, fence: Option<Fence>) -> Result<Option<Team>, StoreError> {
+                check(&self.file, fence).await?;
                 store::team(&self.file.reads, team).await
             }
 
-            async fn membership(&self, team: &TeamId, user: &UserId) -> Result<Option<Membership>, StoreError> {
+            async fn membership(
+                &self,
+                team: &TeamId,
+                user: &UserId,
+                fence: Option<Fence>,
+            ) -> Result<Option<Membership>, StoreError> {
+                check(&self.file, fence).await?;
                 store::membership(&self.file.reads, team, user).await
             }
 
-            async fn owner_count(&self, team: &TeamId) -> Result<u64, StoreError> {
+            async fn owner_count(&self, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError> {
+                check(&self.file, fence).await?;
                 store::owner_count(&self.file.reads, team).await
             }
 

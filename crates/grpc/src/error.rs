@@ -30,6 +30,11 @@ impl CallError {
         Self { refusal: Refusal::new(code, message), stored: None, cause: Some(cause.into()) }
     }
 
+    /// How far the partition is stored, of an error that says that the position asked for is not.
+    pub const fn stored(&self) -> Option<Seq> {
+        self.stored
+    }
+
     /// The reason, from the closed set.
     pub const fn code(&self) -> ErrorCode {
         self.refusal.code
@@ -66,7 +71,9 @@ impl From<Refusal> for CallError {
 
 impl From<StoreError> for CallError {
     fn from(error: StoreError) -> Self {
-        if error.is_retryable() {
+        if let StoreError::Behind { stored } = error {
+            Self::not_yet_stored(stored)
+        } else if error.is_retryable() {
             Self::caused(ErrorCode::Unavailable, "the store cannot be reached; retry", error)
         } else {
             Self::caused(ErrorCode::Internal, "something went wrong in the store", error)

@@ -18,8 +18,8 @@ pub(crate) async fn get_message(
     let request = request.into_inner();
     let team = team_id(&request.team)?;
     let seq = position("seq", request.seq)?;
-    reader.admit(&call, &team, position("min_seq", request.min_seq)?).await?;
-    match call.deadline.bound(reader.events.message(&team, seq)).await? {
+    let min_seq = position("min_seq", request.min_seq)?;
+    match reader.read(&call, &team, min_seq, |fence| reader.events.message(&team, seq, fence)).await? {
         Some(message) => Ok(GetMessageResponse { message: Some(convert::message(&message)) }),
         None => Err(Refusal::new(ErrorCode::NotFound, "there is no message at that position").into()),
     }

@@ -25,8 +25,9 @@ pub(crate) async fn list_events(
     let team = team_id(&request.team)?;
     let after = position("after", request.after)?;
     let limit = page_limit(request.limit, LIMIT_DEFAULT, LIMIT_MAX)?;
-    reader.admit(&call, &team, position("min_seq", request.min_seq)?).await?;
-    Ok(response(&call.deadline.bound(reader.events.list_events(&team, after, limit)).await?))
+    let min_seq = position("min_seq", request.min_seq)?;
+    let page = reader.read(&call, &team, min_seq, |fence| reader.events.list_events(&team, after, limit, fence));
+    Ok(response(&page.await?))
 }
 
 /// A page of large events ends early: what is missing comes with the next page.

@@ -29,9 +29,9 @@ pub(crate) async fn list_messages(
     let request = request.into_inner();
     let team = team_id(&request.team)?;
     let query = query(&request)?;
-    reader.admit(&call, &team, position("min_seq", request.min_seq)?).await?;
-    let page = call.deadline.bound(reader.events.list_messages(&team, query)).await?;
-    Ok(response(&page, query))
+    let min_seq = position("min_seq", request.min_seq)?;
+    let page = reader.read(&call, &team, min_seq, |fence| reader.events.list_messages(&team, query, fence));
+    Ok(response(&page.await?, query))
 }
 
 fn query(request: &ListMessagesRequest) -> Result<MessageQuery, Refusal> {

@@ -7,7 +7,7 @@ use huddle_domain::{Seq, TeamId};
 use huddle_grpc::{Call, CallError, Stored};
 use huddle_log::Log;
 use huddle_service::lifecycle::Shutdown;
-use huddle_store::{DirectoryStore, EventStore};
+use huddle_store::{DirectoryStore, EventStore, Fence, StoreError};
 use tokio::sync::Semaphore;
 use tonic::Request;
 
@@ -36,11 +36,32 @@ impl Reader {
         Ok(Call::open(request, &self.verifier, CALL_TIME_MAX)?)
     }
 
-    /// Waits until `team` is stored up to `min_seq` and makes sure that the caller may read the team then. Who may not
-    /// read it learns nothing of the wait's outcome.
-    pub(crate) async fn admit(&self, call: &Call, team: &TeamId, min_seq: Seq) -> Result<(), CallError> {
-        let reached = self.stored.reach(team, min_seq, &call.deadline).await;
-        authorise::may_read(&*self.directory, call, team).await?;
-        reached
+    /// Does `read` of `team` where the store holds everything up to `min_seq` and the caller may read the team then; `read`
+    /// makes its reads with the fence that it is given. Who may not read the team learns nothing of how far it is stored.
+    pub(crate) async fn read<T, F>(
+        &self,
+        call: &Call,
+        team: &TeamId,
+        min_seq: Seq,
+        read: impl Fn(Option<Fence>) -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let read = &read;
+        let admitted = |fence| async move {
+            authorise::may_read(&*self.directory, call, team, fence).await?;
+            read(fence).await.map_err(CallError::from)
+        };
+        let done = self.stored.read(team, min_seq, &call.deadline, admitted).await;
+        if done.as_ref().is_err_and(|error| error.stored().is_some()) {
+            self.admit(call, team).await?;
+        }
+        done
+    }
+
+    /// Makes sure that the caller may read `team`, as far as it is stored.
+    pub(crate) async fn admit(&self, call: &Call, team: &TeamId) -> Result<(), CallError> {
+        authorise::may_read(&*self.directory, call, team, None).await
     }
 }

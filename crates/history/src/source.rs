@@ -15,6 +15,8 @@ use crate::reader::Reader;
 const PAGE_EVENTS_MAX: u32 = 200;
 /// How long a stream waits for the store or the log to move before it ends.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a store that holds less than was announced before it is read again.
+const BEHIND_WAIT: Duration = Duration::from_millis(100);
 /// First wait before asking the log again, and the longest.
 const LOG_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -37,17 +39,40 @@ impl Source {
         self.reader.stored.reach_until(&self.team, seq, Instant::now() + PATIENCE).await
     }
 
-    /// The stored events after `after`, oldest first.
-    pub(crate) async fn page(&self, after: Seq) -> Result<Page<Event>, CallError> {
-        patient("store", self.reader.events.list_events(&self.team, after, PAGE_EVENTS_MAX)).await
+    /// The stored events after `after`, oldest first, read where everything up to `min_seq` is stored. `None` when the
+    /// store turns out not to be that far, whatever was announced; the known position is what it holds, then.
+    pub(crate) async fn page(&self, after: Seq, min_seq: Seq) -> Result<Option<Page<Event>>, CallError> {
+        let fence = self.reader.stored.fence(&self.team, min_seq);
+        let page = self.reader.events.list_events(&self.team, after, PAGE_EVENTS_MAX, fence);
+        self.unless_behind(patient("store", page).await).await
     }
 
-    /// Whether the store knows the caller as one who may read the team.
-    pub(crate) async fn may_still_read(&self) -> Result<bool, CallError> {
+    /// Whether the store knows the caller as one who may read the team, at `min_seq` or later.
+    pub(crate) async fn may_still_read(&self, min_seq: Seq) -> Result<bool, CallError> {
         let Some(user) = &self.user else {
             return Ok(true);
         };
-        Ok(patient("store", self.reader.directory.membership(&self.team, user)).await?.is_some())
+        let fence = self.reader.stored.fence(&self.team, min_seq);
+        loop {
+            let membership = self.reader.directory.membership(&self.team, user, fence);
+            if let Some(membership) = self.unless_behind(patient("store", membership).await).await? {
+                return Ok(membership.is_some());
+            }
+            self.stored(min_seq).await?;
+        }
+    }
+
+    /// `None` for a read that was made behind its fence: after noting how far the store is, and a pause.
+    async fn unless_behind<T>(&self, read: Result<T, CallError>) -> Result<Option<T>, CallError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error) => {
+                let Some(stored) = error.stored() else { return Err(error) };
+                self.reader.stored.went_back(&self.team, stored);
+                sleep(BEHIND_WAIT).await;
+                Ok(None)
+            }
+        }
     }
 
     /// How far the team goes now. The log may be out of reach for a moment: that is why a feed is interrupted.

@@ -46,7 +46,7 @@ async fn open(reader: Arc<Reader>, request: Request<StreamEventsRequest>) -> Res
     let team = team_id(&request.team)?;
     let after = position("after", request.after)?;
     let min_seq = position("min_seq", request.min_seq)?;
-    reader.admit(&call, &team, Seq::ZERO).await?;
+    reader.admit(&call, &team).await?;
     let permit = Arc::clone(&reader.streams)
         .try_acquire_owned()
         .map_err(|_| Refusal::new(ErrorCode::Overloaded, "this server has as many streams as it may; retry"))?;

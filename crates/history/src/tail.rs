@@ -176,9 +176,10 @@ impl Tail {
 
     /// Reads the next stored events, or waits until there are more or the fence is stored.
     async fn read_page(&mut self, fence: Seq) -> Result<(), CallError> {
-        // Taken before the page is read: a page that has no more then holds all that the watermark covers.
         let stored = self.source.known_stored();
-        let page = self.source.page(self.position.last()).await?;
+        // The read itself makes sure of what is known: a page that has no more then holds all up to the fence.
+        let covered = if stored >= fence { fence } else { Seq::ZERO };
+        let Some(page) = self.source.page(self.position.last(), covered).await? else { return Ok(()) };
         let is_complete = !page.has_more && stored >= fence;
         if page.items.is_empty() && !is_complete {
             return self.source.stored(fence.min(stored.next())).await;
@@ -248,7 +249,7 @@ impl Tail {
     async fn end_if_removed(&self, removal: Removal) -> Result<(), CallError> {
         let is_member = match removal {
             Removal::Live => false,
-            Removal::Stored => self.source.may_still_read().await?,
+            Removal::Stored => self.source.may_still_read(self.position.last()).await?,
         };
         if is_member {
             Ok(())

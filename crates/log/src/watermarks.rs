@@ -6,7 +6,9 @@ use tokio::sync::watch;
 
 use crate::{Log, LogError, StoredMark};
 
-/// The stored watermark of every partition. Watermarks only rise.
+/// The stored watermark of every partition: what has been announced, and so not what any one copy of the store holds. A
+/// database that was restored, or a standby that was promoted, may hold less; who sees that [`lower`](Self::lower)s the
+/// watermark. It says when to look, and the look itself has to make sure.
 #[derive(Debug)]
 pub struct Watermarks {
     // One watch per partition: a waiter is woken by its own partition only.
@@ -37,6 +39,19 @@ impl Watermarks {
         }
     }
 
+    /// Takes note that the store was seen at `mark`, and holds no more. A higher mark than the known one changes nothing.
+    pub fn lower(&self, mark: StoredMark) {
+        if let Some(sender) = self.sender(mark.partition) {
+            sender.send_if_modified(|seq| {
+                let falls = mark.seq < *seq;
+                if falls {
+                    *seq = mark.seq;
+                }
+                falls
+            });
+        }
+    }
+
     /// Waits until `partition` is stored up to `seq`; without end when it never is. Cancel safe.
     pub async fn reached(&self, partition: Partition, seq: Seq) {
         match self.sender(partition) {
@@ -48,7 +63,7 @@ impl Watermarks {
         }
     }
 
-    /// A receiver that changes whenever the watermark of `partition` rises; `None` for a partition that there is not.
+    /// A receiver that changes whenever the watermark of `partition` does; `None` for a partition that there is not.
     pub fn watch(&self, partition: Partition) -> Option<watch::Receiver<Seq>> {
         self.sender(partition).map(watch::Sender::subscribe)
     }
@@ -72,7 +87,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_wait_ends_when_the_position_is_stored_and_marks_never_fall() {
+    async fn a_wait_ends_when_the_position_is_stored_and_late_marks_change_nothing() {
         let watermarks = Watermarks::new(Partitions::new(2).unwrap());
         let partition = Partition::new(1);
         let raise = |seq| watermarks.raise(StoredMark { partition, seq: Seq::new(seq) });
@@ -84,5 +99,20 @@ mod tests {
         tokio::join!(wait, raises);
         assert_eq!(watermarks.stored(partition), Seq::new(9));
         assert_eq!(watermarks.stored(Partition::new(0)), Seq::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_went_back_is_waited_for_again() {
+        let watermarks = Watermarks::new(Partitions::new(1).unwrap());
+        let partition = Partition::new(0);
+        let mark = |seq| StoredMark { partition, seq: Seq::new(seq) };
+        watermarks.raise(mark(9));
+        watermarks.lower(mark(12));
+        assert_eq!(watermarks.stored(partition), Seq::new(9));
+        watermarks.lower(mark(4));
+        assert_eq!(watermarks.stored(partition), Seq::new(4));
+        let wait = watermarks.reached(partition, Seq::new(9));
+        let raise = async { watermarks.raise(mark(10)) };
+        tokio::join!(wait, raise);
     }
 }

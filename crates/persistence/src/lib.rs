@@ -8,10 +8,12 @@
 mod announce;
 mod batch;
 mod config;
+mod gap;
 mod health;
 mod log_watch;
 mod metrics;
 mod owner;
+mod seen;
 mod service;
 mod term;
 

@@ -20,9 +20,12 @@ use prometheus_client::{
 pub(crate) struct PersistenceMetrics {
     owned: Family<PartitionLabel, Gauge>,
     dead_letters: Family<ReasonLabel, Counter>,
+    gap_held: Family<PartitionLabel, Gauge>,
     pub(crate) batches: Counter,
     pub(crate) events_stored: Counter,
     pub(crate) gaps: Counter,
+    pub(crate) gaps_filled: Counter,
+    pub(crate) replays: Counter,
     pub(crate) terms_failed: Counter,
     pub(crate) announcements_failed: Counter,
     apply_seconds: Histogram,
@@ -46,9 +49,12 @@ impl PersistenceMetrics {
         let registered = Self {
             owned: Family::default(),
             dead_letters: Family::default(),
+            gap_held: Family::default(),
             batches: Counter::default(),
             events_stored: Counter::default(),
             gaps: Counter::default(),
+            gaps_filled: Counter::default(),
+            replays: Counter::default(),
             terms_failed: Counter::default(),
             announcements_failed: Counter::default(),
             // 0.5 ms to 16 s.
@@ -59,9 +65,12 @@ impl PersistenceMetrics {
         let Self {
             owned,
             dead_letters,
+            gap_held,
             batches,
             events_stored,
             gaps,
+            gaps_filled,
+            replays,
             terms_failed,
             announcements_failed,
             apply_seconds,
@@ -73,7 +82,18 @@ impl PersistenceMetrics {
             registry.register("dead_letters", "Entries that could not be applied, by reason", dead_letters);
             registry.register("batches", "Batches committed", batches);
             registry.register("events_stored", "Events committed", events_stored);
-            registry.register("gaps", "Stretches of positions that are missing from the log: events were lost", gaps);
+            registry.register(
+                "gap_held",
+                "Whether the partition stands before positions that are missing from the log, and looks for them: 0 or 1",
+                gap_held,
+            );
+            registry.register("gaps", "Stretches of positions missing from the log that were passed over", gaps);
+            registry.register("gaps_filled", "Stretches of positions that were missing at first", gaps_filled);
+            registry.register(
+                "replays",
+                "Partitions found stored less far than before: the store went back, and the log is stored again",
+                replays,
+            );
             registry.register("terms_failed", "Ownerships or claims that ended in an error", terms_failed);
             registry.register("announcements_failed", "Stored watermarks not announced", announcements_failed);
             registry.register("apply_seconds", "Time to commit a batch", apply_seconds);
@@ -89,6 +109,11 @@ impl PersistenceMetrics {
     pub(crate) fn set_owned(&self, partition: Partition, owned: bool) {
         let label = PartitionLabel { partition: partition.number() };
         self.owned.get_or_create(&label).set(i64::from(owned));
+    }
+
+    pub(crate) fn set_gap_held(&self, partition: Partition, held: bool) {
+        let label = PartitionLabel { partition: partition.number() };
+        self.gap_held.get_or_create(&label).set(i64::from(held));
     }
 
     pub(crate) fn count_dead_letter(&self, reason: DeadLetterReason) {

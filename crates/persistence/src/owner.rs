@@ -14,6 +14,7 @@ use crate::{
     health::Health,
     log_watch::LogWatch,
     metrics::PersistenceMetrics,
+    seen::Seen,
     term::{Ended, Office, TermError, serve},
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Owner {
     pub(crate) metrics: PersistenceMetrics,
     pub(crate) health: Arc<Health>,
     pub(crate) log_watch: Arc<LogWatch>,
+    pub(crate) seen: Arc<Seen>,
 }
 
 impl Owner {
@@ -117,6 +119,7 @@ impl Owner {
             store: &*self.store,
             metrics: &self.metrics,
             health: &self.health,
+            seen: &self.seen,
             shutdown,
         }
     }

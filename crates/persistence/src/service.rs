@@ -7,7 +7,7 @@ use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use huddle_store::PartitionStore;
 use tokio::task::JoinSet;
 
-use crate::{Config, health::Health, log_watch::LogWatch, metrics::PersistenceMetrics, owner::Owner};
+use crate::{Config, health::Health, log_watch::LogWatch, metrics::PersistenceMetrics, owner::Owner, seen::Seen};
 
 /// What persistence is made of.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Parts<'a> {
 #[derive(Debug)]
 pub struct Persistence {
     owners: Vec<Owner>,
+    log: Arc<dyn Log>,
+    seen: Arc<Seen>,
 }
 
 /// Why persistence ended before it was asked to.
@@ -46,6 +48,7 @@ impl Persistence {
         let metrics = PersistenceMetrics::register(metrics);
         let health = Health::new(readiness, partitions);
         let log_watch = Arc::new(LogWatch::new(Arc::clone(&log)));
+        let seen = Arc::new(Seen::new(&*log));
         let owner = |partition| Owner {
             partition,
             config: config.clone(),
@@ -54,8 +57,9 @@ impl Persistence {
             metrics: metrics.clone(),
             health: Arc::clone(&health),
             log_watch: Arc::clone(&log_watch),
+            seen: Arc::clone(&seen),
         };
-        Self { owners: partitions.iter().map(owner).collect() }
+        Self { owners: partitions.iter().map(owner).collect(), log, seen }
     }
 
     /// Runs until `shutdown`: at its soft stage the batches in hand are committed and announced and the claims given up,
@@ -68,9 +72,15 @@ impl Persistence {
         for owner in self.owners {
             tasks.spawn(owner.run(shutdown.clone()));
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended.map_err(RunError::Panicked)?;
+        let ended = async {
+            while let Some(ended) = tasks.join_next().await {
+                ended.map_err(RunError::Panicked)?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            outcome = ended => outcome,
+            never = self.seen.follow(&*self.log) => match never {},
         }
-        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use huddle_domain::{Partition, Seq};
 use huddle_log::{Log, LogError, StoredMark};
 use huddle_service::lifecycle::Shutdown;
-use huddle_store::{Applied, PartitionStore, PartitionWriter, StoreError};
+use huddle_store::{Applied, LogGap, PartitionStore, PartitionWriter, StoreError};
 use tokio::{
     sync::watch,
     time::{Instant, Interval, MissedTickBehavior, interval},
@@ -17,9 +17,11 @@ use tokio::{
 use crate::{
     Config,
     announce::{announce, keep_announcing},
-    batch::{GatherError, Gathered, Gatherer},
+    batch::{GatherError, Gathered, Gatherer, Next},
+    gap::{Found, GAP_WAIT_MAX, Patience},
     health::Health,
     metrics::PersistenceMetrics,
+    seen::Seen,
 };
 
 /// How often an owner without work makes sure of its claim. A store may end the claim of one that says nothing for
@@ -35,6 +37,7 @@ pub(crate) struct Office<'a> {
     pub(crate) store: &'a dyn PartitionStore,
     pub(crate) metrics: &'a PersistenceMetrics,
     pub(crate) health: &'a Health,
+    pub(crate) seen: &'a Seen,
     pub(crate) shutdown: &'a Shutdown,
 }
 
@@ -80,6 +83,15 @@ pub(crate) async fn serve(office: Office<'_>) -> Result<Ended, TermError> {
     let Some(mut writer) = claim else { return Ok(Ended::OwnedElsewhere) };
     let committed = watch::Sender::new(writer.progress());
     tracing::info!(partition = %office.partition, position = %writer.progress(), "partition claimed");
+    if let Some(before) = office.seen.went_back(office.partition, writer.progress()) {
+        office.metrics.replays.inc();
+        tracing::error!(
+            partition = %office.partition,
+            position = %writer.progress(),
+            %before,
+            "the store went back (a restored backup, a standby that was promoted): what the log has is stored again"
+        );
+    }
     office.metrics.set_owned(office.partition, true);
     let outcome = tokio::select! {
         outcome = own(office, &mut *writer, &committed) => outcome,
@@ -109,14 +121,68 @@ async fn own(
         return Ok(());
     };
     let mut gatherer = Gatherer::new(reader?, office.config.clone(), position);
+    let mut patience = Patience::new();
     office.health.is_well(partition);
-    while let Some(gathered) = meanwhile(office, writer, &mut heartbeat, gatherer.next()).await? {
-        let through = apply(office, writer, gathered?).await?;
-        committed.send_replace(through);
-        heartbeat.reset();
+    while let Some(next) = meanwhile(office, writer, &mut heartbeat, gatherer.next()).await? {
+        match next? {
+            Next::Batch(gathered) => {
+                let through = apply(office, writer, gathered).await?;
+                office.seen.stored(partition, through);
+                committed.send_replace(through);
+                heartbeat.reset();
+            }
+            Next::Gap(gap) => {
+                let held = HeldGap::raise(office, gap);
+                let search = patience.search(log, partition, gap);
+                let Some(found) = meanwhile(office, writer, &mut heartbeat, search).await? else { break };
+                held.settle(&mut gatherer, found);
+            }
+        }
     }
     announce(log, StoredMark { partition, seq: writer.progress() }, office.metrics).await;
     Ok(())
+}
+
+/// The alarm about a gap that persistence stands before. Off once this is dropped.
+struct HeldGap<'a> {
+    office: Office<'a>,
+    gap: LogGap,
+}
+
+impl<'a> HeldGap<'a> {
+    fn raise(office: Office<'a>, gap: LogGap) -> Self {
+        let partition = office.partition;
+        tracing::error!(
+            %partition,
+            missing = %gap,
+            "positions are missing from the log: nothing beyond them is stored while they are looked for, for {GAP_WAIT_MAX:?}"
+        );
+        office.metrics.set_gap_held(partition, true);
+        office
+            .health
+            .has_problem(partition, format!("the positions {gap} are missing from the log, and are looked for"));
+        Self { office, gap }
+    }
+
+    /// Goes on with what was found, or without.
+    fn settle(self, gatherer: &mut Gatherer, found: Found) {
+        let partition = self.office.partition;
+        match found {
+            Found::Entries(reader) => {
+                tracing::warn!(%partition, missing = %self.gap, "what was missing from the log was found");
+                self.office.metrics.gaps_filled.inc();
+                gatherer.read_from(reader);
+            }
+            Found::Nothing => gatherer.go_past(self.gap),
+        }
+        self.office.health.is_well(partition);
+    }
+}
+
+impl Drop for HeldGap<'_> {
+    fn drop(&mut self) {
+        self.office.metrics.set_gap_held(self.office.partition, false);
+    }
 }
 
 /// Waits for `work` and keeps the claim alive meanwhile. Returns `None` when the shutdown begins first.
@@ -140,17 +206,18 @@ async fn meanwhile<T>(
 /// Commits a batch, and says what became of it. Returns how far the partition is committed.
 async fn apply(office: Office<'_>, writer: &mut dyn PartitionWriter, gathered: Gathered) -> Result<Seq, StoreError> {
     let Office { partition, metrics, .. } = office;
-    for (before, after) in &gathered.gaps {
-        metrics.gaps.inc();
-        tracing::warn!(%partition, %before, %after, "positions are missing from the log: events may be lost");
-    }
     let age = gathered.age(SystemTime::now());
     let started = Instant::now();
+    let gaps = gathered.batch.gaps.clone();
     let Applied { through, stored, dead_letters } = writer.apply(gathered.batch).await?;
     metrics.observe_apply(started.elapsed());
     metrics.observe_age(age + started.elapsed());
     metrics.batches.inc();
     metrics.events_stored.inc_by(u64::try_from(stored).unwrap_or(u64::MAX));
+    for gap in gaps {
+        metrics.gaps.inc();
+        tracing::error!(%partition, missing = %gap, "positions are missing from the log: put on record, and passed over");
+    }
     for (seq, reason) in dead_letters {
         metrics.count_dead_letter(reason);
         tracing::warn!(%partition, %seq, reason = reason.as_str(), "entry put aside as a dead letter");

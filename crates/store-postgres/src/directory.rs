@@ -2,21 +2,32 @@
 
 use huddle_domain::{Name, TeamId, UserId};
 use huddle_store::{
-    Member, Membership, Page, StoreError, Team, UserTeam,
+    Fence, Member, Membership, Page, StoreError, Team, UserTeam,
     backend::{MemberColumns, TeamColumns, role, truncate, user_name},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use crate::PostgresStore;
+use crate::{
+    PostgresStore,
+    fenced::{Fenced, judge, partition_of},
+};
 
-const TEAM: &str = "SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = $1";
+const TEAM: &str = "
+    SELECT team.*, (SELECT seq FROM log_progress WHERE partition = $2) AS stored
+    FROM (SELECT 1) AS always LEFT JOIN (
+        SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = $1) AS team ON true";
 
 const MEMBERSHIP: &str = "
-    SELECT members.role, teams.archived
-    FROM members JOIN teams USING (team_id)
-    WHERE team_id = $1 AND members.user_id = $2";
+    SELECT membership.*, (SELECT seq FROM log_progress WHERE partition = $3) AS stored
+    FROM (SELECT 1) AS always LEFT JOIN (
+        SELECT members.role, teams.archived
+        FROM members JOIN teams USING (team_id)
+        WHERE team_id = $1 AND members.user_id = $2) AS membership ON true";
 
-const OWNER_COUNT: &str = "SELECT count(*) FROM members WHERE team_id = $1 AND role = 'owner'";
+const OWNER_COUNT: &str = "
+    SELECT count(*), (SELECT seq FROM log_progress WHERE partition = $2) AS stored
+    FROM members
+    WHERE team_id = $1 AND role = 'owner'";
 
 const LIST_MEMBERS: &str = "
     SELECT members.user_id, users.name, members.role, members.since_seq
@@ -73,10 +84,15 @@ impl FromRow<'_, PgRow> for UserTeamRow {
 }
 
 /// Returns the team.
-pub(crate) async fn team(store: &PostgresStore, team: &TeamId) -> Result<Option<Team>, StoreError> {
-    let row = sqlx::query_as::<_, TeamRow>(TEAM).bind(team.as_str()).fetch_optional(&store.pool);
-    let row = store.connector.read("reading a team", row).await?;
-    Ok(row.map(|row| row.0.into_team()).transpose()?)
+pub(crate) async fn team(
+    store: &PostgresStore,
+    team: &TeamId,
+    fence: Option<Fence>,
+) -> Result<Option<Team>, StoreError> {
+    let rows =
+        sqlx::query_as::<_, Fenced<TeamRow>>(TEAM).bind(team.as_str()).bind(partition_of(fence)).fetch_all(&store.pool);
+    let rows = judge(store.connector.read("reading a team", rows).await?, fence)?;
+    Ok(rows.into_iter().next().map(|row| row.0.into_team()).transpose()?)
 }
 
 /// Returns what `user` is in `team`.
@@ -84,23 +100,29 @@ pub(crate) async fn membership(
     store: &PostgresStore,
     team: &TeamId,
     user: &UserId,
+    fence: Option<Fence>,
 ) -> Result<Option<Membership>, StoreError> {
-    let row = sqlx::query_as::<_, (String, bool)>(MEMBERSHIP)
+    let rows = sqlx::query_as::<_, Fenced<(String, bool)>>(MEMBERSHIP)
         .bind(team.as_str())
         .bind(user.as_str())
-        .fetch_optional(&store.pool);
-    let Some((name, team_archived)) = store.connector.read("reading a membership", row).await? else {
+        .bind(partition_of(fence))
+        .fetch_all(&store.pool);
+    let rows = judge(store.connector.read("reading a membership", rows).await?, fence)?;
+    let Some((name, team_archived)) = rows.into_iter().next() else {
         return Ok(None);
     };
     Ok(Some(Membership { role: role(&name, || format!("({team}, {user})"))?, team_archived }))
 }
 
 /// Returns how many owners `team` has.
-pub(crate) async fn owner_count(store: &PostgresStore, team: &TeamId) -> Result<u64, StoreError> {
-    let count = sqlx::query_scalar::<_, i64>(OWNER_COUNT).bind(team.as_str()).fetch_one(&store.pool);
-    let count = store.connector.read("counting owners", count).await?;
+pub(crate) async fn owner_count(store: &PostgresStore, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError> {
+    let rows = sqlx::query_as::<_, Fenced<(i64,)>>(OWNER_COUNT)
+        .bind(team.as_str())
+        .bind(partition_of(fence))
+        .fetch_all(&store.pool);
+    let rows = judge(store.connector.read("counting owners", rows).await?, fence)?;
     // A count is never negative.
-    Ok(u64::try_from(count).unwrap_or_default())
+    Ok(rows.first().and_then(|(count,)| u64::try_from(*count).ok()).unwrap_or_default())
 }
 
 /// Returns a page of the members of `team`.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use huddle_domain::{Partition, Partitions, Seq, UnixMillis};
-use huddle_store::{StoreError, backend::from_bigint};
+use huddle_store::{LogGap, RecordedGap, StoreError, backend::from_bigint};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
 };
 
 const CONTEXT: &str = "inspecting the database";
+
+/// Gaps of the log that are listed one by one.
+pub const GAPS_LISTED_MAX: u32 = 10;
 
 /// What [`inspect`] has found. Holds no user names, no passwords, and nothing that people wrote.
 #[derive(Debug, Clone)]
@@ -79,6 +82,10 @@ pub struct Contents {
     pub partitions: Vec<InspectedPartition>,
     /// How many dead letters there are for each reason, by the reason's name.
     pub dead_letters: Vec<(String, u64)>,
+    /// How many gaps of the log are on record.
+    pub gap_count: u64,
+    /// The newest of them, newest first: at most [`GAPS_LISTED_MAX`].
+    pub gaps: Vec<RecordedGap>,
 }
 
 /// A partition.
@@ -103,7 +110,7 @@ pub enum Owner {
     Silent,
 }
 
-/// Looks at the server and at all of `partitions`. Takes one connection, and as long as connecting and nine statements
+/// Looks at the server and at all of `partitions`. Takes one connection, and as long as connecting and eleven statements
 /// may.
 ///
 /// # Errors
@@ -193,8 +200,9 @@ impl Looker<'_> {
             .bind(milliseconds(HOLDER_SILENCE_MAX))
             .fetch_all(&mut *connection);
         let owners: HashMap<i64, bool> = self.one(owners).await?.into_iter().collect();
-        let dead_letters = sqlx::query_as::<_, (String, i64)>(DEAD_LETTERS).fetch_all(connection);
+        let dead_letters = sqlx::query_as::<_, (String, i64)>(DEAD_LETTERS).fetch_all(&mut *connection);
         let dead_letters = self.one(dead_letters).await?;
+        let (gap_count, gaps) = self.gaps(connection).await?;
         let partitions = partitions.iter().map(|partition| InspectedPartition {
             partition,
             stored: progress.get(&i32::from(partition.number())).copied().map(from_bigint),
@@ -207,7 +215,27 @@ impl Looker<'_> {
         Ok(Contents {
             partitions: partitions.collect(),
             dead_letters: dead_letters.into_iter().map(|(reason, count)| (reason, from_bigint(count).get())).collect(),
+            gap_count,
+            gaps,
         })
+    }
+
+    /// How many gaps are on record, and the newest of them.
+    async fn gaps(&self, connection: &mut PgConnection) -> Result<(u64, Vec<RecordedGap>), StoreError> {
+        const GAPS: &str = "
+            SELECT partition, after_seq, before_seq, (extract(epoch FROM found_at) * 1000)::bigint
+            FROM log_gaps ORDER BY found_at DESC, partition, after_seq DESC LIMIT $1";
+        let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM log_gaps").fetch_one(&mut *connection);
+        let count = self.one(count).await?;
+        let rows = sqlx::query_as::<_, (i32, i64, i64, i64)>(GAPS).bind(i64::from(GAPS_LISTED_MAX));
+        let rows = self.one(rows.fetch_all(connection)).await?;
+        let gap = |(partition, after, before, found_at)| RecordedGap {
+            // A number that no partition has is that of none that there is.
+            partition: Partition::new(u16::try_from(partition).unwrap_or(u16::MAX)),
+            gap: LogGap { after: from_bigint(after), before: from_bigint(before) },
+            found_at: UnixMillis(found_at),
+        };
+        Ok((from_bigint(count).get(), rows.into_iter().map(gap).collect()))
     }
 
     /// One statement, bounded.

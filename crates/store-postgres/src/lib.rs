@@ -9,6 +9,7 @@ mod connect;
 mod directory;
 mod error;
 mod events;
+mod fenced;
 mod inspect;
 mod partition;
 mod row;
@@ -16,6 +17,8 @@ mod schema;
 mod store;
 
 pub use config::Config;
-pub use inspect::{Clock, Connections, Contents, InspectedPartition, Inspection, Owner, Settings, inspect};
+pub use inspect::{
+    Clock, Connections, Contents, GAPS_LISTED_MAX, InspectedPartition, Inspection, Owner, Settings, inspect,
+};
 pub use schema::migrate;
 pub use store::PostgresStore;

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use async_trait::async_trait;
 use huddle_domain::{Event, Name, Partition, SendKey, Seq, TeamId, UserId};
 use huddle_store::{
-    DirectoryStore, EventStore, Member, Membership, MentionPosition, Message, MessagePage, MessageQuery, Page,
+    DirectoryStore, EventStore, Fence, Member, Membership, MentionPosition, Message, MessagePage, MessageQuery, Page,
     PartitionStore, PartitionWriter, StoreError, Team, UserTeam,
 };
 use sqlx::PgPool;
@@ -63,16 +63,27 @@ impl PartitionStore for PostgresStore {
 
 #[async_trait]
 impl EventStore for PostgresStore {
-    async fn list_events(&self, team: &TeamId, after: Seq, limit: u32) -> Result<Page<Event>, StoreError> {
-        events::list_events(self, team, after, limit).await
+    async fn list_events(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        limit: u32,
+        fence: Option<Fence>,
+    ) -> Result<Page<Event>, StoreError> {
+        events::list_events(self, team, after, limit, fence).await
     }
 
-    async fn list_messages(&self, team: &TeamId, query: MessageQuery) -> Result<MessagePage, StoreError> {
-        events::list_messages(self, team, query).await
+    async fn list_messages(
+        &self,
+        team: &TeamId,
+        query: MessageQuery,
+        fence: Option<Fence>,
+    ) -> Result<MessagePage, StoreError> {
+        events::list_messages(self, team, query, fence).await
     }
 
-    async fn message(&self, team: &TeamId, seq: Seq) -> Result<Option<Message>, StoreError> {
-        events::message(self, team, seq).await
+    async fn message(&self, team: &TeamId, seq: Seq, fence: Option<Fence>) -> Result<Option<Message>, StoreError> {
+        events::message(self, team, seq, fence).await
     }
 
     async fn list_teams(&self, after: Option<&TeamId>, limit: u32) -> Result<Page<TeamId>, StoreError> {
@@ -95,16 +106,21 @@ impl EventStore for PostgresStore {
 
 #[async_trait]
 impl DirectoryStore for PostgresStore {
-    async fn team(&self, team: &TeamId) -> Result<Option<Team>, StoreError> {
-        directory::team(self, team).await
+    async fn team(&self, team: &TeamId, fence: Option<Fence>) -> Result<Option<Team>, StoreError> {
+        directory::team(self, team, fence).await
     }
 
-    async fn membership(&self, team: &TeamId, user: &UserId) -> Result<Option<Membership>, StoreError> {
-        directory::membership(self, team, user).await
+    async fn membership(
+        &self,
+        team: &TeamId,
+        user: &UserId,
+        fence: Option<Fence>,
+    ) -> Result<Option<Membership>, StoreError> {
+        directory::membership(self, team, user, fence).await
     }
 
-    async fn owner_count(&self, team: &TeamId) -> Result<u64, StoreError> {
-        directory::owner_count(self, team).await
+    async fn owner_count(&self, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError> {
+        directory::owner_count(self, team, fence).await
     }
 
     async fn list_members(

@@ -5,19 +5,27 @@ use std::fmt;
 use async_trait::async_trait;
 use huddle_domain::{Name, Role, Seq, TeamId, UnixMillis, UserId};
 
-use crate::StoreError;
+use crate::{Fence, StoreError};
 
 /// Reads teams and members, as of the stored position of each team's partition.
+///
+/// A read with a [`Fence`] costs one more look-up by key, and fails with [`StoreError::Behind`] where the store is not that
+/// far at that very read.
 #[async_trait]
 pub trait DirectoryStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the team.
-    async fn team(&self, team: &TeamId) -> Result<Option<Team>, StoreError>;
+    async fn team(&self, team: &TeamId, fence: Option<Fence>) -> Result<Option<Team>, StoreError>;
 
     /// Returns what `user` is in `team`; `None` when there is no such team or the user is no member.
-    async fn membership(&self, team: &TeamId, user: &UserId) -> Result<Option<Membership>, StoreError>;
+    async fn membership(
+        &self,
+        team: &TeamId,
+        user: &UserId,
+        fence: Option<Fence>,
+    ) -> Result<Option<Membership>, StoreError>;
 
     /// Returns how many owners `team` has.
-    async fn owner_count(&self, team: &TeamId) -> Result<u64, StoreError>;
+    async fn owner_count(&self, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError>;
 
     /// Returns up to `limit` members of `team` whose user id comes after `after`, by user id (byte order).
     async fn list_members(&self, team: &TeamId, after: Option<&UserId>, limit: u32)

@@ -1,5 +1,7 @@
 //! Why the store refuses or fails.
 
+use huddle_domain::Seq;
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A failure of the store.
@@ -13,6 +15,12 @@ pub enum StoreError {
         /// What went wrong.
         #[source]
         source: Source,
+    },
+    /// The store does not hold what the read must not miss ([`Fence`](crate::Fence)). A retry helps once it does.
+    #[error("the store holds the partition up to {stored} only")]
+    Behind {
+        /// How far the partition is stored, as the read has seen it.
+        stored: Seq,
     },
     /// The partition is no longer this writer's: another process may own it. Nothing was written. Claim it again.
     #[error("the partition is no longer owned by this writer")]
@@ -40,6 +48,6 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call can succeed later without an operator's help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NotOwner)
+        matches!(self, Self::Unavailable { .. } | Self::Behind { .. } | Self::NotOwner)
     }
 }

@@ -5,19 +5,33 @@ use std::fmt;
 use async_trait::async_trait;
 use huddle_domain::{Body, ClientId, Event, SendKey, Seq, Tags, TeamId, UnixMillis, UserId};
 
-use crate::{Page, StoreError};
+use crate::{Fence, Page, StoreError};
 
 /// Reads teams' events and messages. Every page is found by its key: page 1 and page 1,000,000 cost the same.
+///
+/// A read with a [`Fence`] costs one more look-up by key, and fails with [`StoreError::Behind`] where the store is not that
+/// far at that very read.
 #[async_trait]
 pub trait EventStore: fmt::Debug + Send + Sync + 'static {
     /// Returns up to `limit` events of `team` with a position above `after`, oldest first, `prev_seq` filled in.
-    async fn list_events(&self, team: &TeamId, after: Seq, limit: u32) -> Result<Page<Event>, StoreError>;
+    async fn list_events(
+        &self,
+        team: &TeamId,
+        after: Seq,
+        limit: u32,
+        fence: Option<Fence>,
+    ) -> Result<Page<Event>, StoreError>;
 
     /// Returns a page of the messages of `team`.
-    async fn list_messages(&self, team: &TeamId, query: MessageQuery) -> Result<MessagePage, StoreError>;
+    async fn list_messages(
+        &self,
+        team: &TeamId,
+        query: MessageQuery,
+        fence: Option<Fence>,
+    ) -> Result<MessagePage, StoreError>;
 
     /// Returns the message of `team` that was posted at `seq`.
-    async fn message(&self, team: &TeamId, seq: Seq) -> Result<Option<Message>, StoreError>;
+    async fn message(&self, team: &TeamId, seq: Seq, fence: Option<Fence>) -> Result<Option<Message>, StoreError>;
 
     /// Returns up to `limit` teams that have events, whose team id comes after `after`, by team id (byte order).
     async fn list_teams(&self, after: Option<&TeamId>, limit: u32) -> Result<Page<TeamId>, StoreError>;

@@ -11,11 +11,14 @@ pub mod conformance;
 mod directory;
 mod error;
 mod event;
+mod fence;
 mod partition;
 
 pub use directory::{DirectoryStore, Member, Membership, Page, Team, UserTeam};
 pub use error::StoreError;
 pub use event::{EventStore, MentionPosition, Message, MessagePage, MessagePosition, MessageQuery, Order};
+pub use fence::Fence;
 pub use partition::{
-    Applied, Batch, BatchItem, DeadLetter, DeadLetterReason, Imported, PartitionStore, PartitionWriter,
+    Applied, Batch, BatchItem, DeadLetter, DeadLetterReason, Imported, LogGap, PartitionStore, PartitionWriter,
+    RecordedGap,
 };

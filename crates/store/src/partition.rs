@@ -36,6 +36,8 @@ pub trait PartitionWriter: fmt::Debug + Send + 'static {
     /// another event ([`DeadLetterReason::SeqTaken`]), one that the store refuses for its content
     /// ([`DeadLetterReason::Refused`]).
     ///
+    /// The batch's gaps are put on record in the same transaction; one that is on record already stays as it is.
+    ///
     /// After an error the transaction's outcome may be unknown: drop this writer, claim again, and go on from the
     /// position that the new one reports.
     async fn apply(&mut self, batch: Batch) -> Result<Applied, StoreError>;
@@ -64,6 +66,36 @@ pub struct Batch {
     pub items: Vec<BatchItem>,
     /// The position to move to: that of the last entry read, at or above the last item's.
     pub through: Seq,
+    /// Stretches of the run that are missing from the log, up to `through`.
+    pub gaps: Vec<LogGap>,
+}
+
+/// A stretch of positions that is missing from the log: their events, if there were any, are not stored. An alarm, because
+/// a log never forgets in its middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogGap {
+    /// The last position before it.
+    pub after: Seq,
+    /// The first position after it; at least 2 above `after`.
+    pub before: Seq,
+}
+
+impl fmt::Display for LogGap {
+    /// The missing positions, both ends included.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.after.next(), self.before.get().saturating_sub(1))
+    }
+}
+
+/// A gap as the store has it on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedGap {
+    /// The partition of the log.
+    pub partition: Partition,
+    /// What is missing.
+    pub gap: LogGap,
+    /// When it was put on record, by the store's clock.
+    pub found_at: UnixMillis,
 }
 
 /// One entry of a batch.

@@ -9,6 +9,7 @@ use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::{
     error::{broken, is_refusal},
+    gaps::record_gaps,
     insert::Failure,
     mentions::save_mentions,
     run::{Mode, finish, means_nothing_further, not_appended, store_around_refusals, store_at_once},
@@ -18,7 +19,7 @@ const CONTEXT: &str = "applying a batch";
 
 /// The batch breaks the contract; the caller is to blame.
 #[derive(Debug, thiserror::Error)]
-#[error("the batch's positions do not ascend up to its end")]
+#[error("the batch's positions do not ascend up to its end, or a gap is none")]
 struct Disordered;
 
 /// How far `partition` is stored; `None` when nothing ever was.
@@ -69,6 +70,7 @@ async fn apply_above(
     let (mut tally, events) = Tally::of(&batch.items[applied_before..], huddle_proto::encode_new_event);
     store(connection, partition, events, &mut tally).await?;
     finish(connection, partition, &mut tally).await?;
+    record_gaps(connection, partition, &batch.gaps).await?;
     Ok(Applied { through: batch.through, stored: tally.stored(), dead_letters: tally.conflicts() })
 }
 

@@ -8,6 +8,7 @@ mod dead_letters;
 mod directory;
 mod error;
 mod events;
+mod gaps;
 mod import;
 mod insert;
 mod mentions;

@@ -51,7 +51,7 @@ async fn append(pool: &SqlitePool, partition: Partition, events: &[Event]) {
 
 fn batch(events: &[Event]) -> Batch {
     let items: Vec<BatchItem> = events.iter().cloned().map(BatchItem::Event).collect();
-    Batch { through: items.last().map_or(Seq::ZERO, BatchItem::seq), items }
+    Batch { through: items.last().map_or(Seq::ZERO, BatchItem::seq), items, ..Batch::default() }
 }
 
 async fn shown(pool: &SqlitePool, team_id: &str) -> Vec<u64> {

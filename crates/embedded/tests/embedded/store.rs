@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use huddle_domain::{Partition, Seq, TeamId, UnixMillis};
 use huddle_embedded::{Config, Embedded};
 use huddle_store::{
-    DeadLetter, DeadLetterReason,
+    DeadLetter, DeadLetterReason, LogGap,
     conformance::{Fixture, Store},
     store_conformance,
 };
@@ -70,6 +70,15 @@ impl Fixture for File {
                 payload,
             })
             .collect()
+    }
+
+    async fn gaps(&self, partition: Partition) -> Vec<LogGap> {
+        const GAPS: &str =
+            "SELECT after_seq, before_seq FROM log_gaps WHERE partition = ?1 AND found_at_ms > 0 ORDER BY 1, 2";
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as(GAPS).bind(partition.number()).fetch_all(&mut self.connection().await).await.unwrap();
+        let seq = |seq| Seq::new(u64::try_from(seq).unwrap());
+        rows.into_iter().map(|(after, before)| LogGap { after: seq(after), before: seq(before) }).collect()
     }
 }
 

@@ -50,7 +50,7 @@ async fn an_older_file_is_upgraded_where_it_is_and_goes_on() {
     let (team, ann, p0) = (TeamId::parse("a").unwrap(), UserId::parse("ann").unwrap(), Partition::new(0));
     embedded.prepare(p0, Seq::ZERO).await.unwrap();
     let shown = async || {
-        let page = embedded.list_events(&team, Seq::ZERO, 10).await.unwrap();
+        let page = embedded.list_events(&team, Seq::ZERO, 10, None).await.unwrap();
         page.items.iter().map(|event| event.seq.get()).collect::<Vec<_>>()
     };
     assert_eq!(shown().await, [1_000_001, 1_000_002]);
@@ -67,7 +67,7 @@ async fn an_older_file_is_upgraded_where_it_is_and_goes_on() {
     assert_eq!(published.seq, Seq::new(1_000_004));
     let mut writer = embedded.claim(p0).await.unwrap().unwrap();
     let items: Vec<BatchItem> = events_after(&embedded, writer.progress()).await;
-    let applied = writer.apply(Batch { items, through: published.seq }).await.unwrap();
+    let applied = writer.apply(Batch { items, through: published.seq, ..Batch::default() }).await.unwrap();
     assert_eq!((applied.stored, applied.dead_letters.len()), (2, 0));
     assert_eq!(shown().await, [1_000_001, 1_000_002, 1_000_003, 1_000_004]);
     let mentions = embedded.list_mentions(&ann, None, 10).await.unwrap().items;

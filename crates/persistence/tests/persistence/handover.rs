@@ -71,7 +71,7 @@ async fn a_replica_takes_over_from_an_owner_that_says_nothing_any_more() {
 
     let published = publish(&*log, &team("a"), 1, 10).await;
     stored_up_to(&store, published[9].0).await;
-    let late = paused.apply(Batch { items: Vec::new(), through: published[9].0.next() }).await;
+    let late = paused.apply(Batch { through: published[9].0.next(), ..Batch::default() }).await;
     assert!(late.unwrap_err().is_retryable());
     assert!(paused.confirm().await.is_err());
     assert_exactly_once(&stored(&store, &team("a")).await, &published);

@@ -195,7 +195,7 @@ pub(crate) async fn stored(store: &PostgresStore, team: &TeamId) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     loop {
         let cursor = events.last().map_or(Seq::ZERO, |event| event.seq);
-        let page = store.list_events(team, cursor, 1_000).await.unwrap();
+        let page = store.list_events(team, cursor, 1_000, None).await.unwrap();
         events.extend(page.items);
         if !page.has_more {
             return events;

@@ -83,7 +83,7 @@ async fn membership_follows_the_log() {
     creation.kind = EventKind::TeamCreated { name, owner: owner.clone() };
     let seq = log.publish(creation, Condition::FirstOfTeam).await.unwrap().await.unwrap().seq;
     stored_up_to(&store, seq).await;
-    let membership = store.membership(&team("a"), &owner).await.unwrap().unwrap();
+    let membership = store.membership(&team("a"), &owner, None).await.unwrap().unwrap();
     assert_eq!(membership.role, huddle_domain::Role::Owner);
     replica.stop().await;
 }

@@ -2,21 +2,28 @@
 
 use huddle_domain::{Event, Seq, TeamId};
 use huddle_store::{
-    Page, StoreError,
+    Fence, Page, StoreError,
     backend::{event_page, to_bigint},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
-use crate::{PostgresStore, row::EventRow};
+use crate::{
+    PostgresStore,
+    fenced::{Fenced, judge, partition_of},
+    row::EventRow,
+};
 
 const LIST_EVENTS: &str = "
-    SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
-           entity_kind, entity_id,
-           (SELECT max(before.seq) FROM events AS before WHERE before.team_id = $1 AND before.seq <= $2) AS seq_before
-    FROM events
-    WHERE team_id = $1 AND seq > $2
-    ORDER BY seq
-    LIMIT $3";
+    SELECT page.*, (SELECT seq FROM log_progress WHERE partition = $4) AS stored
+    FROM (SELECT 1) AS always LEFT JOIN (
+        SELECT team_id, seq, time_ms, sender_id, client_id, kind, body, member_id, member_role, name, mentions,
+               entity_kind, entity_id,
+               (SELECT max(before.seq) FROM events AS before WHERE before.team_id = $1 AND before.seq <= $2) AS seq_before
+        FROM events
+        WHERE team_id = $1 AND seq > $2
+        ORDER BY seq
+        LIMIT $3) AS page ON true
+    ORDER BY page.seq";
 
 struct Row {
     event: EventRow,
@@ -36,13 +43,15 @@ pub(crate) async fn list_events(
     team: &TeamId,
     after: Seq,
     limit: u32,
+    fence: Option<Fence>,
 ) -> Result<Page<Event>, StoreError> {
-    let rows = sqlx::query_as::<_, Row>(LIST_EVENTS)
+    let rows = sqlx::query_as::<_, Fenced<Row>>(LIST_EVENTS)
         .bind(team.as_str())
         .bind(to_bigint(after))
         .bind(i64::from(limit) + 1)
+        .bind(partition_of(fence))
         .fetch_all(&store.pool);
-    let rows = store.connector.read("listing events", rows).await?;
+    let rows = judge(store.connector.read("listing events", rows).await?, fence)?;
     let seq_before = rows.first().and_then(|row| row.seq_before);
     Ok(event_page(rows.into_iter().map(|row| row.event.0).collect(), seq_before, limit)?)
 }

@@ -2,6 +2,7 @@
 
 mod claim;
 mod dead_letters;
+mod gaps;
 mod holder;
 mod insert;
 mod project;

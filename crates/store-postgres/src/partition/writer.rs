@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use huddle_domain::{Event, Partition, Seq};
 use huddle_store::{
-    Applied, Batch, BatchItem, Imported, PartitionWriter, StoreError,
+    Applied, Batch, BatchItem, Imported, LogGap, PartitionWriter, StoreError,
     backend::{is_in_order, to_bigint},
 };
 use sqlx::{Acquire as _, PgConnection, PgTransaction};
 
-use super::{claim::read_progress, run::Run};
+use super::{claim::read_progress, gaps::record_gaps, run::Run};
 use crate::{
     connect::Connector,
     error::{broken, is_refusal, store_error},
@@ -21,8 +21,16 @@ const CONTEXT: &str = "applying a batch";
 
 /// The batch breaks the contract; the caller is to blame.
 #[derive(Debug, thiserror::Error)]
-#[error("the batch's positions do not ascend up to its end")]
+#[error("the batch's positions do not ascend up to its end, or a gap is none")]
 struct Disordered;
+
+/// What is left to apply of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Stretch<'a> {
+    items: &'a [BatchItem],
+    gaps: &'a [LogGap],
+    through: Seq,
+}
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -41,9 +49,9 @@ impl Writer {
 
     /// Tries the batch as a whole, which is the way of nearly all; where Postgres refuses some content, the batch is
     /// done again in a way that finds the items to blame.
-    async fn apply_items(&mut self, items: &[BatchItem], through: Seq) -> Result<Applied, StoreError> {
-        match self.transact(items, through, false).await {
-            Err(Failure::Sql(error)) if is_refusal(&error) => self.transact(items, through, true).await,
+    async fn apply_run(&mut self, run: Stretch<'_>) -> Result<Applied, StoreError> {
+        match self.transact(run, false).await {
+            Err(Failure::Sql(error)) if is_refusal(&error) => self.transact(run, true).await,
             outcome => outcome,
         }
         .map_err(|failure| match failure {
@@ -52,7 +60,8 @@ impl Writer {
         })
     }
 
-    async fn transact(&mut self, items: &[BatchItem], through: Seq, refusals: bool) -> Result<Applied, Failure> {
+    async fn transact(&mut self, run: Stretch<'_>, refusals: bool) -> Result<Applied, Failure> {
+        let Stretch { items, gaps, through } = run;
         let mut transaction = self.connection.begin().await?;
         if !move_position(&mut transaction, self.partition, self.position, through).await? {
             return Err(Failure::Store(StoreError::NotOwner));
@@ -64,6 +73,7 @@ impl Writer {
             run.apply(&mut transaction).await?;
         }
         let (stored, dead_letters) = run.finish(&mut transaction).await?;
+        record_gaps(&mut transaction, self.partition, gaps).await?;
         transaction.commit().await?;
         Ok(Applied { through, stored, dead_letters })
     }
@@ -125,7 +135,8 @@ impl PartitionWriter for Writer {
         // Stays set when this future is dropped half-way.
         self.in_doubt = true;
         let connector = self.connector.clone();
-        let apply = self.apply_items(&batch.items[applied_before..], batch.through);
+        let run = Stretch { items: &batch.items[applied_before..], gaps: &batch.gaps, through: batch.through };
+        let apply = self.apply_run(run);
         let applied = connector.bounded(BATCH_STATEMENTS, CONTEXT, apply).await?;
         self.position = applied.through;
         self.in_doubt = false;

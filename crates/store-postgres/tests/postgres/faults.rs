@@ -72,6 +72,78 @@ async fn too_many_connections_are_waited_for() {
     eventually(PATIENCE, async || store.check().await.is_ok()).await;
 }
 
+/// A transient failure in the middle of the insertion itself: none of these says anything about the rows.
+#[tokio::test]
+async fn a_passing_failure_of_an_insertion_puts_nothing_aside() {
+    const FAIL: &str = "
+        CREATE SEQUENCE failures;
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF NEW.seq % 100 = 50 THEN
+                PERFORM nextval('failures');
+                RAISE EXCEPTION 'a failure that passes' USING ERRCODE = TG_ARGV[0];
+            END IF;
+            RETURN NEW;
+        END $$";
+    let database = Database::migrated().await;
+    database.execute(FAIL).await;
+    // Serialisation, deadlock, disk full, memory, connections, lock, cancelled, shutdown, input and output, read-only.
+    let passing =
+        ["40001", "40P01", "53100", "53200", "53300", "55P03", "57014", "57P01", "57P03", "58030", "25006", "08006"];
+    // Internal error and damaged data are for an operator, and say nothing about the rows either.
+    let lasting = ["XX000", "XX001"];
+    let mut first = 1;
+    for code in passing.into_iter().chain(lasting) {
+        let trigger = "CREATE OR REPLACE TRIGGER fail BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION fail";
+        database.execute(&format!("{trigger}('{code}')")).await;
+        let store = database.store().await;
+        let mut writer = store.claim(P0).await.unwrap().unwrap();
+        let error = writer.apply(batch("a", first..first + 100)).await.unwrap_err();
+        assert_eq!(error.is_retryable(), passing.contains(&code), "{code}: {error:?}");
+        assert_eq!(database.dead_letters(P0).await, [], "{code}");
+        drop(writer);
+        database.execute("DROP TRIGGER fail ON events").await;
+        let mut writer = None;
+        eventually(PATIENCE, async || {
+            writer = store.claim(P0).await.unwrap();
+            writer.is_some()
+        })
+        .await;
+        let mut writer = writer.unwrap();
+        assert_eq!(writer.apply(batch("a", first..first + 100)).await.unwrap().stored, 100, "{code}");
+        first += 100;
+    }
+    let mut connection = database.connection().await;
+    let failures: i64 = sqlx::query_scalar("SELECT last_value FROM failures").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(failures, 14, "each failed once: the batch is not searched for rows to put aside");
+    assert!(stored(&database.store().await, "a").await.into_iter().eq(1..first));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_in_the_middle_of_a_batch_puts_nothing_aside() {
+    const WAIT: &str = "
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(30); RETURN NEW; END $$;
+        CREATE TRIGGER wait BEFORE INSERT ON events FOR EACH ROW WHEN (NEW.seq = 50) EXECUTE FUNCTION wait()";
+    const CUT: &str = "
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'huddle partition 0' AND wait_event = 'PgSleep'";
+    let database = Database::migrated().await;
+    database.execute(WAIT).await;
+    let store = database.store().await;
+    let mut writer = store.claim(P0).await.unwrap().unwrap();
+    let mut operator = database.connection().await;
+    let cut = eventually(PATIENCE, async || {
+        sqlx::query_scalar::<_, bool>(CUT).fetch_optional(&mut operator).await.unwrap() == Some(true)
+    });
+    let (applied, ()) = tokio::join!(writer.apply(batch("a", 1..=100)), cut);
+    let error = applied.unwrap_err();
+    assert!(matches!(writer.confirm().await, Err(StoreError::NotOwner)));
+    drop(writer);
+    database.execute("DROP TRIGGER wait ON events").await;
+    assert!(stored(&store, "a").await.is_empty(), "a batch happens as a whole or not at all");
+    assert_batch_waits(&database, &store, error, 1).await;
+}
+
 #[tokio::test]
 async fn a_row_that_this_version_cannot_read_is_named_without_its_content() {
     let database = Database::migrated().await;
@@ -79,7 +151,7 @@ async fn a_row_that_this_version_cannot_read_is_named_without_its_content() {
     let mut writer = store.claim(P0).await.unwrap().unwrap();
     writer.apply(batch("a", [1, 2])).await.unwrap();
     database.execute("ALTER TABLE events DROP CONSTRAINT events_complete").await;
-    let page = async || huddle_store::EventStore::list_events(&store, &team("a"), Seq::ZERO, 10).await;
+    let page = async || huddle_store::EventStore::list_events(&store, &team("a"), Seq::ZERO, 10, None).await;
     for (damage, column) in [
         ("kind = 'from_the_future'", "kind"),
         ("kind = 'posted', body = NULL", "body"),

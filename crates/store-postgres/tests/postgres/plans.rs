@@ -83,13 +83,13 @@ async fn a_page_reads_one_partition_by_its_index_wherever_it_lies() {
     for position in positions {
         let query = MessageQuery { position, limit: 10, order: Order::NewestFirst };
         let read = async |store: &PostgresStore| {
-            assert_eq!(store.list_messages(&long, query).await.unwrap().messages.len(), 10);
+            assert_eq!(store.list_messages(&long, query, None).await.unwrap().messages.len(), 10);
         };
         assert_cheap(&cost_of(&database, read).await, 12, &format!("{position:?}"));
     }
     for after in [0, EVENTS / 2, EVENTS - 100] {
         let read = async |store: &PostgresStore| {
-            assert_eq!(store.list_events(&long, Seq::new(after), 10).await.unwrap().items.len(), 10);
+            assert_eq!(store.list_events(&long, Seq::new(after), 10, None).await.unwrap().items.len(), 10);
         };
         assert_cheap(&cost_of(&database, read).await, 12, &format!("events after {after}"));
     }

@@ -63,7 +63,7 @@ async fn an_older_schema_is_refused_until_it_is_migrated_and_keeps_its_rows() {
     migrate(&database.config).await.unwrap();
     let store = database.store().await;
     store.claim(P0).await.unwrap().unwrap().apply(batch("a", [2])).await.unwrap();
-    let events = store.list_events(&team("a"), Seq::ZERO, 10).await.unwrap().items;
+    let events = store.list_events(&team("a"), Seq::ZERO, 10, None).await.unwrap().items;
     assert_eq!(events, [posted("a", 1), Event { prev_seq: Seq::new(1), ..posted("a", 2) }]);
 }
 

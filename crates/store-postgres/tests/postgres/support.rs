@@ -7,7 +7,7 @@ use huddle_devstack::{Postgres, PostgresOptions, Tools};
 use huddle_domain::{Body, ClientId, Event, EventKind, Partition, Seq, TeamId, UnixMillis, UserId};
 use huddle_service::config::Secret;
 use huddle_store::{
-    Batch, BatchItem, DeadLetter, DeadLetterReason, EventStore as _,
+    Batch, BatchItem, DeadLetter, DeadLetterReason, EventStore as _, LogGap,
     conformance::{Fixture, Store},
 };
 use huddle_store_postgres::{Config, PostgresStore, migrate};
@@ -99,6 +99,19 @@ impl Fixture for Database {
             })
             .collect()
     }
+
+    async fn gaps(&self, partition: Partition) -> Vec<LogGap> {
+        const GAPS: &str = "
+            SELECT after_seq, before_seq FROM log_gaps
+            WHERE partition = $1 AND found_at <= clock_timestamp() ORDER BY 1, 2";
+        let rows: Vec<(i64, i64)> = sqlx::query_as(GAPS)
+            .bind(i32::from(partition.number()))
+            .fetch_all(&mut self.connection().await)
+            .await
+            .unwrap();
+        let seq = |seq| Seq::new(u64::try_from(seq).unwrap());
+        rows.into_iter().map(|(after, before)| LogGap { after: seq(after), before: seq(before) }).collect()
+    }
 }
 
 fn reason_of(name: &str) -> DeadLetterReason {
@@ -134,12 +147,12 @@ pub(crate) fn posted(team_id: &str, seq: u64) -> Event {
 pub(crate) fn batch(team_id: &str, seqs: impl IntoIterator<Item = u64>) -> Batch {
     let items: Vec<BatchItem> = seqs.into_iter().map(|seq| BatchItem::Event(posted(team_id, seq))).collect();
     let through = items.last().map_or(Seq::ZERO, BatchItem::seq);
-    Batch { items, through }
+    Batch { items, through, ..Batch::default() }
 }
 
 /// The positions of all stored events of `team_id`.
 pub(crate) async fn stored(store: &PostgresStore, team_id: &str) -> Vec<u64> {
-    let page = store.list_events(&team(team_id), Seq::ZERO, 1_000_000).await.unwrap();
+    let page = store.list_events(&team(team_id), Seq::ZERO, 1_000_000, None).await.unwrap();
     page.items.iter().map(|event| event.seq.get()).collect()
 }
 

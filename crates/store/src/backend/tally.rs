@@ -7,10 +7,11 @@ use huddle_domain::{Event, EventKind, Name, NewEvent, Seq, UserId};
 use super::Insertion;
 use crate::{Batch, BatchItem, DeadLetter, DeadLetterReason};
 
-/// Whether `batch` keeps its promise: items ascend, up to its end.
+/// Whether `batch` keeps its promise: items ascend, up to its end, and gaps lie below it.
 pub fn is_in_order(batch: &Batch) -> bool {
     let ascends = batch.items.is_sorted_by(|a, b| a.seq() < b.seq());
-    ascends && batch.items.last().is_none_or(|item| item.seq() <= batch.through)
+    let gaps_are_gaps = batch.gaps.iter().all(|gap| gap.after.next() < gap.before && gap.before <= batch.through);
+    ascends && gaps_are_gaps && batch.items.last().is_none_or(|item| item.seq() <= batch.through)
 }
 
 /// The newest name of each user, with the time in milliseconds since 1970 at which it was given, by user id.

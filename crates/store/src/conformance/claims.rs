@@ -60,7 +60,7 @@ pub async fn a_writer_goes_on_where_the_last_one_stopped<F: Fixture>(fixture: &F
         assert_eq!(writer.progress(), Seq::new(round * 10));
         store_all(&mut *writer, (1..=10).map(|number| posted("a", round * 10 + number))).await;
     }
-    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 100).await.unwrap().items.len(), 30);
+    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 100, None).await.unwrap().items.len(), 30);
 }
 
 /// A quiet owner finds out that it still is one.
@@ -116,7 +116,7 @@ pub async fn writers_of_different_partitions_work_at_the_same_time<F: Fixture>(f
     let store = fixture.open().await;
     for number in 0..WRITERS {
         assert_eq!(store.progress(Partition::new(number)).await.unwrap(), Seq::new(BATCHES * BATCH));
-        let events = store.list_events(&team(&format!("t{number}")), Seq::ZERO, 100_000).await.unwrap().items;
+        let events = store.list_events(&team(&format!("t{number}")), Seq::ZERO, 100_000, None).await.unwrap().items;
         assert!(events.iter().map(|event| event.seq.get()).eq(1..=BATCHES * BATCH), "{}", events.len());
     }
 }
@@ -138,7 +138,7 @@ pub async fn a_batch_that_is_cut_short_happens_whole_or_not_at_all<F: Fixture>(f
         let progress = next.progress().get();
         assert!([position, position + BATCH].contains(&progress), "{progress} after {position}");
         position = progress;
-        let stored = store.list_events(&team("a"), Seq::ZERO, 100_000).await.unwrap().items;
+        let stored = store.list_events(&team("a"), Seq::ZERO, 100_000, None).await.unwrap().items;
         assert!(stored.iter().map(|event| event.seq.get()).eq(1..=position), "{} at {position}", stored.len());
     }
 }

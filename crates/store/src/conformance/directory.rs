@@ -22,22 +22,22 @@ pub async fn a_team_is_created_renamed_and_archived<F: Fixture>(fixture: &F) {
         created_time: creation.time,
     };
     store_all(&mut *writer, [creation]).await;
-    assert_eq!(store.team(&team("a")).await.unwrap(), Some(expected.clone()));
-    let owner = store.membership(&team("a"), &user("ann")).await.unwrap();
+    assert_eq!(store.team(&team("a"), None).await.unwrap(), Some(expected.clone()));
+    let owner = store.membership(&team("a"), &user("ann"), None).await.unwrap();
     assert_eq!(owner, Some(Membership { role: Role::Owner, team_archived: false }));
 
     store_all(&mut *writer, [event("a", 4, EventKind::TeamRenamed { name: name("New name") })]).await;
     expected.name = name("New name");
-    assert_eq!(store.team(&team("a")).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.team(&team("a"), None).await.unwrap(), Some(expected.clone()));
 
     store_all(&mut *writer, [posted("a", 5), event("a", 6, EventKind::TeamArchived)]).await;
     expected.archived = true;
-    assert_eq!(store.team(&team("a")).await.unwrap(), Some(expected.clone()));
-    let owner = store.membership(&team("a"), &user("ann")).await.unwrap();
+    assert_eq!(store.team(&team("a"), None).await.unwrap(), Some(expected.clone()));
+    let owner = store.membership(&team("a"), &user("ann"), None).await.unwrap();
     assert_eq!(owner, Some(Membership { role: Role::Owner, team_archived: true }));
     let listed = store.list_user_teams(&user("ann"), None, 10).await.unwrap().items;
     assert_eq!(listed.iter().map(|item| (&item.team, item.role)).collect::<Vec<_>>(), [(&expected, Role::Owner)]);
-    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10).await.unwrap().items.len(), 4);
+    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10, None).await.unwrap().items.len(), 4);
 }
 
 /// The latest event about a member counts, within a batch as over several.
@@ -53,7 +53,7 @@ pub async fn a_member_comes_changes_and_goes<F: Fixture>(fixture: &F) {
     // Added again: the role counts, the membership is the old one.
     store_all(&mut *writer, [changed(3, "bob", Role::Admin), added("a", 4, "bob", Role::Owner)]).await;
     assert_eq!(members(&*store).await[1], ("bob".to_owned(), Role::Owner, 2));
-    assert_eq!(store.owner_count(&team("a")).await.unwrap(), 2);
+    assert_eq!(store.owner_count(&team("a"), None).await.unwrap(), 2);
 
     // Gone and back within one batch: a new membership.
     store_all(
@@ -62,9 +62,9 @@ pub async fn a_member_comes_changes_and_goes<F: Fixture>(fixture: &F) {
     )
     .await;
     assert_eq!(members(&*store).await, [("bob".to_owned(), Role::Member, 6)]);
-    assert_eq!(store.membership(&team("a"), &user("ann")).await.unwrap(), None);
+    assert_eq!(store.membership(&team("a"), &user("ann"), None).await.unwrap(), None);
     assert_eq!(store.list_user_teams(&user("ann"), None, 10).await.unwrap().items, []);
-    assert_eq!(store.owner_count(&team("a")).await.unwrap(), 0);
+    assert_eq!(store.owner_count(&team("a"), None).await.unwrap(), 0);
 
     // Removing one who is no member is an event without an effect.
     store_all(&mut *writer, [removed(9, "nobody"), removed(10, "bob"), removed(11, "bob")]).await;
@@ -77,7 +77,7 @@ pub async fn a_second_creation_takes_nothing_over<F: Fixture>(fixture: &F) {
     let mut writer = claim(&*store, P0).await;
     store_all(&mut *writer, [created("a", 1, "ann"), created("a", 2, "eve"), posted("a", 3)]).await;
     assert_eq!(members(&*store).await, [("ann".to_owned(), Role::Owner, 1)]);
-    assert_eq!(store.team(&team("a")).await.unwrap().unwrap().created_seq, Seq::new(1));
+    assert_eq!(store.team(&team("a"), None).await.unwrap().unwrap().created_seq, Seq::new(1));
 }
 
 /// A name is the user's, and the newest one counts, whichever team and partition it came through.
@@ -144,10 +144,10 @@ pub async fn what_is_not_there_is_not_found<F: Fixture>(fixture: &F) {
     // A member of a team whose creation is not known is no member: what a team is comes from its creation.
     store_all(&mut *writer, [added("unknown", 1, "ann", Role::Owner), posted("unknown", 2)]).await;
     for team_id in ["unknown", "never-heard-of"] {
-        assert_eq!(store.team(&team(team_id)).await.unwrap(), None);
-        assert_eq!(store.membership(&team(team_id), &user("ann")).await.unwrap(), None);
+        assert_eq!(store.team(&team(team_id), None).await.unwrap(), None);
+        assert_eq!(store.membership(&team(team_id), &user("ann"), None).await.unwrap(), None);
     }
-    assert_eq!(store.owner_count(&team("never-heard-of")).await.unwrap(), 0);
+    assert_eq!(store.owner_count(&team("never-heard-of"), None).await.unwrap(), 0);
     let members = store.list_members(&team("never-heard-of"), None, 10).await.unwrap();
     assert_eq!((members.items, members.has_more), (Vec::new(), false));
     assert_eq!(store.list_user_teams(&user("ann"), None, 10).await.unwrap().items, []);

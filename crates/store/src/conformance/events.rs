@@ -33,12 +33,12 @@ pub async fn the_chain_of_positions_holds_across_pages<F: Fixture>(fixture: &F) 
         assert_eq!(all_events(&*store, "a", limit).await, chained, "pages of {limit}");
     }
     for after_seq in 0..=61 {
-        let page = store.list_events(&team("a"), Seq::new(after_seq), 5).await.unwrap();
+        let page = store.list_events(&team("a"), Seq::new(after_seq), 5, None).await.unwrap();
         let rest: Vec<Event> = chained.iter().filter(|event| event.seq.get() > after_seq).cloned().collect();
         assert_eq!(page.items, rest[..rest.len().min(5)], "after {after_seq}");
         assert_eq!(page.has_more, rest.len() > 5, "after {after_seq}");
     }
-    let beyond = store.list_events(&team("a"), Seq::new(u64::MAX), 5).await.unwrap();
+    let beyond = store.list_events(&team("a"), Seq::new(u64::MAX), 5, None).await.unwrap();
     assert_eq!((beyond.items, beyond.has_more), (Vec::new(), false));
 }
 
@@ -57,9 +57,9 @@ pub async fn a_hundred_thousand_events_are_paged_by_key<F: Fixture>(fixture: &F)
         paged.iter().map(|event| (event.prev_seq.get(), event.seq.get())).eq((1..=EVENTS).map(|seq| (seq - 1, seq)))
     );
 
-    let whole = store.list_events(&team("a"), Seq::ZERO, 100_000).await.unwrap();
+    let whole = store.list_events(&team("a"), Seq::ZERO, 100_000, None).await.unwrap();
     assert_eq!((whole.items.len(), whole.has_more), (100_000, false));
-    let near_the_end = store.list_events(&team("a"), Seq::new(EVENTS - 3), 2).await.unwrap();
+    let near_the_end = store.list_events(&team("a"), Seq::new(EVENTS - 3), 2, None).await.unwrap();
     assert_eq!(near_the_end.items.iter().map(|event| event.seq.get()).collect::<Vec<_>>(), [99_998, 99_999]);
     assert!(near_the_end.has_more);
 }
@@ -85,8 +85,8 @@ pub async fn teams_do_not_see_each_other<F: Fixture>(fixture: &F) {
         assert_eq!(events.iter().map(|event| event.seq.get()).collect::<Vec<_>>(), expected, "team {team_id}");
         assert!(events.iter().all(|event| event.team == team(team_id)));
     }
-    assert!(store.message(&team("a"), Seq::new(4)).await.unwrap().is_none());
-    assert!(store.membership(&team("a"), &user("bob")).await.unwrap().is_none());
+    assert!(store.message(&team("a"), Seq::new(4), None).await.unwrap().is_none());
+    assert!(store.membership(&team("a"), &user("bob"), None).await.unwrap().is_none());
 }
 
 /// One question for many keys, of which some were never used.
@@ -149,7 +149,7 @@ pub async fn positions_are_paged_up_to_the_end_of_their_range<F: Fixture>(fixtur
     for (place, seq) in SEQS.into_iter().enumerate() {
         for cursor in [seq - 1, seq, seq + 1] {
             let above: Vec<u64> = SEQS.into_iter().filter(|seq| *seq > cursor).collect();
-            let page = store.list_events(&team("a"), Seq::new(cursor), 20).await.unwrap();
+            let page = store.list_events(&team("a"), Seq::new(cursor), 20, None).await.unwrap();
             assert!(page.items.iter().map(|event| event.seq.get()).eq(above), "above {cursor}");
             let query = MessageQuery {
                 position: MessagePosition::Before(Seq::new(cursor)),
@@ -157,10 +157,14 @@ pub async fn positions_are_paged_up_to_the_end_of_their_range<F: Fixture>(fixtur
                 order: Order::OldestFirst,
             };
             let below = SEQS.into_iter().filter(|seq| *seq < cursor);
-            let messages = store.list_messages(&team("a"), query).await.unwrap().messages;
+            let messages = store.list_messages(&team("a"), query, None).await.unwrap().messages;
             assert!(messages.iter().map(|message| message.seq.get()).eq(below), "below {cursor}");
         }
-        assert_eq!(store.message(&team("a"), Seq::new(seq)).await.unwrap().unwrap().seq, Seq::new(seq), "{place}");
+        assert_eq!(
+            store.message(&team("a"), Seq::new(seq), None).await.unwrap().unwrap().seq,
+            Seq::new(seq),
+            "{place}"
+        );
     }
     drop(writer);
     assert_eq!(claim(&*store, P0).await.progress(), Seq::new(END));
@@ -204,7 +208,7 @@ async fn all_events<S: EventStore + ?Sized>(store: &S, team_id: &str, limit: u32
     let mut events: Vec<Event> = Vec::new();
     loop {
         let cursor = events.last().map_or(Seq::ZERO, |event| event.seq);
-        let page = store.list_events(&team(team_id), cursor, limit).await.unwrap();
+        let page = store.list_events(&team(team_id), cursor, limit, None).await.unwrap();
         let is_last = !page.has_more;
         assert!(is_last || page.items.len() == usize::try_from(limit).unwrap(), "only the last page may be short");
         events.extend(page.items);

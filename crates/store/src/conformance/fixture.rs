@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use huddle_domain::Partition;
 
-use crate::{DeadLetter, DirectoryStore, EventStore, PartitionStore, PartitionWriter};
+use crate::{DeadLetter, DirectoryStore, EventStore, LogGap, PartitionStore, PartitionWriter};
 
 /// How long a claim may take to be free after its writer is gone.
 const CLAIM_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -33,6 +33,9 @@ pub trait Fixture: Sized + Send + Sync {
 
     /// Reads the dead letters of `partition`, ascending.
     async fn dead_letters(&self, partition: Partition) -> Vec<DeadLetter>;
+
+    /// Reads the gaps of `partition` that are on record, ascending.
+    async fn gaps(&self, partition: Partition) -> Vec<LogGap>;
 }
 
 /// Claims `partition`, which is about to be free.

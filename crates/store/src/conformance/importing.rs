@@ -37,11 +37,11 @@ pub async fn imported_events_are_stored_below_the_position<F: Fixture>(fixture: 
     let mut found = store.find_sends(&keys).await.unwrap();
     found.sort_by_key(|event| event.seq);
     assert_eq!(found, events);
-    assert_eq!(store.message(&team("a"), Seq::new(40)).await.unwrap().unwrap().sender, user("bob"));
+    assert_eq!(store.message(&team("a"), Seq::new(40), None).await.unwrap().unwrap().sender, user("bob"));
     let prev_seqs = [0, 7, 9, 40, 1_000_000];
     let chained: Vec<Event> =
         prev_seqs.into_iter().zip(events).map(|(prev_seq, event)| after(prev_seq, event)).collect();
-    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10).await.unwrap().items, chained);
+    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10, None).await.unwrap().items, chained);
     assert_eq!(store.list_teams(None, 10).await.unwrap().items, [team("a")]);
     assert_eq!(writer.import(Vec::new()).await.unwrap(), Imported::default());
 }
@@ -65,8 +65,8 @@ pub async fn an_import_that_comes_again_changes_nothing<F: Fixture>(fixture: &F)
     let longer = writer.import([events, vec![posted("a", 4)]].concat()).await.unwrap();
     assert_eq!(longer, Imported { stored: 1, present: 3, conflicts: Vec::new() });
     assert_eq!(stored(&*store, "a").await, [1, 2, 3, 4, POSITION + 1, POSITION + 2]);
-    assert_eq!(store.team(&team("a")).await.unwrap().unwrap().name, name("New name"));
-    assert_eq!(store.membership(&team("a"), &user("bob")).await.unwrap(), None);
+    assert_eq!(store.team(&team("a"), None).await.unwrap().unwrap().name, name("New name"));
+    assert_eq!(store.membership(&team("a"), &user("bob"), None).await.unwrap(), None);
 }
 
 /// Another event at a position, a key at another position, a key twice in one call: each is named, the good events
@@ -93,7 +93,7 @@ pub async fn a_conflict_is_named_and_nothing_of_the_import_is_stored<F: Fixture>
         assert_eq!(imported, Imported { stored: 0, present: 0, conflicts });
         assert_eq!(stored(&*store, "a").await, before);
     }
-    assert_eq!(store.team(&team("b")).await.unwrap(), None);
+    assert_eq!(store.team(&team("b"), None).await.unwrap(), None);
     assert_eq!(store.list_teams(None, 10).await.unwrap().items, [team("a")]);
     assert_eq!(fixture.dead_letters(P0).await, []);
     // The writer is none the worse for it.
@@ -148,7 +148,7 @@ pub async fn imported_events_make_teams_and_members<F: Fixture>(fixture: &F) {
         let count = chunk.len();
         assert_eq!(writer.import(chunk).await.unwrap().stored, count);
     }
-    let found = store.team(&team("a")).await.unwrap().unwrap();
+    let found = store.team(&team("a"), None).await.unwrap().unwrap();
     assert_eq!((found.name, found.created_seq, found.created_time), (name("Renamed"), Seq::new(3), created_time));
     let members = store.list_members(&team("a"), None, 10).await.unwrap().items;
     let shown: Vec<_> = members.iter().map(|member| (member.user.as_str(), member.role, member.since_seq)).collect();
@@ -187,14 +187,14 @@ pub async fn an_import_below_later_events_does_not_undo_them<F: Fixture>(fixture
     assert_eq!(writer.import(rest[4..].to_vec()).await.unwrap().stored, 2);
     assert_eq!(writer.import(rest.to_vec()).await.unwrap(), Imported { stored: 4, present: 2, conflicts: Vec::new() });
 
-    assert_eq!(store.team(&team("a")).await.unwrap().unwrap().name, name("The live name"));
+    assert_eq!(store.team(&team("a"), None).await.unwrap().unwrap().name, name("The live name"));
     let members = store.list_members(&team("a"), None, 10).await.unwrap().items;
     let shown: Vec<_> = members.iter().map(|member| (member.user.as_str(), member.role, member.since_seq)).collect();
     let since = Seq::new;
     let expected = [("ann", Role::Owner, since(1)), ("carl", Role::Admin, since(6)), ("dora", Role::Member, since(7))];
     assert_eq!(shown, expected);
     assert_eq!(store.list_user_teams(&user("bob"), None, 10).await.unwrap().items, []);
-    assert_eq!(store.owner_count(&team("b")).await.unwrap(), 1);
+    assert_eq!(store.owner_count(&team("b"), None).await.unwrap(), 1);
 }
 
 /// What comes after an import follows on it: a client goes on with the cursor that it has from elsewhere.
@@ -209,7 +209,7 @@ pub async fn live_events_follow_on_imported_ones<F: Fixture>(fixture: &F) {
     let retry = writer.apply(batch([under(posted("a", POSITION + 6), "c20")])).await.unwrap();
     assert_eq!(retry.dead_letters, [(Seq::new(POSITION + 6), DeadLetterReason::LateDuplicate)]);
 
-    let page = store.list_events(&team("a"), Seq::new(20), 10).await.unwrap();
+    let page = store.list_events(&team("a"), Seq::new(20), 10, None).await.unwrap();
     let [_, _, third] = history;
     let [fourth, fifth] = live;
     assert_eq!(page.items, [after(20, third), after(30, fourth), after(POSITION + 1, fifth)]);
@@ -235,11 +235,11 @@ pub async fn imported_teams_may_share_positions<F: Fixture>(fixture: &F) {
 /// Claims the first partition and moves it to [`POSITION`], as the owner of a log that was advanced does.
 async fn claim_moved(store: &dyn Store) -> Box<dyn PartitionWriter> {
     let mut writer = claim(store, P0).await;
-    writer.apply(Batch { items: Vec::new(), through: Seq::new(POSITION) }).await.unwrap();
+    writer.apply(Batch { through: Seq::new(POSITION), ..Batch::default() }).await.unwrap();
     writer
 }
 
 async fn stored(store: &dyn Store, team_id: &str) -> Vec<u64> {
-    let page = store.list_events(&team(team_id), Seq::ZERO, 100_000).await.unwrap();
+    let page = store.list_events(&team(team_id), Seq::ZERO, 100_000, None).await.unwrap();
     page.items.iter().map(|event| event.seq.get()).collect()
 }

@@ -37,18 +37,18 @@ pub async fn a_messages_tags_come_back_as_they_were<F: Fixture>(fixture: &F) {
     store_all(&mut *writer, events.clone()).await;
 
     let chained: Vec<Event> = (0..).zip(events.clone()).map(|(prev_seq, event)| after(prev_seq, event)).collect();
-    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10).await.unwrap().items, chained);
+    assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10, None).await.unwrap().items, chained);
     let mut found = store.find_sends(&events.clone().map(|event| event.key())).await.unwrap();
     found.sort_by_key(|event| event.seq);
     assert_eq!(found, events);
     let query = MessageQuery { position: MessagePosition::Oldest, limit: 10, order: Order::OldestFirst };
-    let listed = store.list_messages(&team("a"), query).await.unwrap().messages;
-    let alone = store.list_messages(&team("alone"), query).await.unwrap().messages;
+    let listed = store.list_messages(&team("a"), query, None).await.unwrap().messages;
+    let alone = store.list_messages(&team("alone"), query, None).await.unwrap().messages;
     assert_eq!((listed.len(), alone.len()), (7, 7));
     for ((sent, listed), alone) in events.iter().zip(listed).zip(alone) {
         let EventKind::Posted { tags, .. } = &sent.kind else { unreachable!("the sample is a message") };
         assert_eq!((&listed.tags, &alone.tags), (tags, tags));
-        assert_eq!(store.message(&team("a"), sent.seq).await.unwrap().unwrap(), listed);
+        assert_eq!(store.message(&team("a"), sent.seq, None).await.unwrap().unwrap(), listed);
     }
 }
 
@@ -166,7 +166,7 @@ pub async fn imported_messages_mention_as_all_others<F: Fixture>(fixture: &F) {
     const POSITION: u64 = 5_000_000;
     let store = fixture.open().await;
     let mut writer = claim(&*store, P0).await;
-    writer.apply(Batch { items: Vec::new(), through: Seq::new(POSITION) }).await.unwrap();
+    writer.apply(Batch { through: Seq::new(POSITION), ..Batch::default() }).await.unwrap();
     let to_bob = |seq| mentioning(posted("a", seq), &["bob", "carl"]);
     store_all(&mut *writer, [to_bob(POSITION + 1), added("a", POSITION + 2, "bob", Role::Member)]).await;
     let history = vec![created("a", 1, "bob"), to_bob(3), added("a", 4, "dora", Role::Member)];

@@ -40,7 +40,7 @@ pub async fn every_page_of_messages_is_exact<F: Fixture>(fixture: &F) {
             for limit in [1, 2, 3, 5, 100] {
                 for order in [Order::OldestFirst, Order::NewestFirst] {
                     let query = MessageQuery { position: *position, limit, order };
-                    let page = store.list_messages(&team(team_id), query).await.unwrap();
+                    let page = store.list_messages(&team(team_id), query, None).await.unwrap();
                     assert_eq!(summary(&page), expected(messages, query), "{team_id}: {query:?}");
                 }
             }
@@ -66,9 +66,9 @@ pub async fn a_message_is_found_by_its_position_only<F: Fixture>(fixture: &F) {
         body,
         tags,
     };
-    assert_eq!(store.message(&team("a"), Seq::new(2)).await.unwrap(), Some(expected));
+    assert_eq!(store.message(&team("a"), Seq::new(2), None).await.unwrap(), Some(expected));
     for (team_id, seq) in [("a", 0), ("a", 1), ("a", 3), ("a", 4), ("a", u64::MAX), ("b", 2)] {
-        assert_eq!(store.message(&team(team_id), Seq::new(seq)).await.unwrap(), None, "{team_id} {seq}");
+        assert_eq!(store.message(&team(team_id), Seq::new(seq), None).await.unwrap(), None, "{team_id} {seq}");
     }
 }
 

@@ -8,7 +8,9 @@ mod applying;
 mod claims;
 mod directory;
 mod events;
+mod fences;
 mod fixture;
+mod gaps;
 mod importing;
 mod mentions;
 mod messages;
@@ -36,7 +38,11 @@ pub use events::{
     positions_are_paged_up_to_the_end_of_their_range, teams_do_not_see_each_other,
     teams_with_events_are_paged_in_byte_order, the_chain_of_positions_holds_across_pages,
 };
+pub use fences::{
+    a_read_behind_its_fence_fails_with_how_far_the_store_is, a_read_with_a_fence_brings_what_it_brings_without,
+};
 pub use fixture::{Fixture, Store};
+pub use gaps::{a_gap_is_on_record_with_the_events_beyond_it, a_gap_of_a_batch_that_fails_is_not_on_record};
 pub use importing::{
     a_conflict_is_named_and_nothing_of_the_import_is_stored, an_import_below_later_events_does_not_undo_them,
     an_import_that_comes_again_changes_nothing, an_import_that_is_cut_short_happens_whole_or_not_at_all,
@@ -65,12 +71,16 @@ macro_rules! store_conformance {
             a_batch_that_is_cut_short_happens_whole_or_not_at_all
             a_conflict_is_named_and_nothing_of_the_import_is_stored
             a_dropped_writer_frees_its_claim
+            a_gap_is_on_record_with_the_events_beyond_it
+            a_gap_of_a_batch_that_fails_is_not_on_record
             a_hundred_thousand_events_are_paged_by_key
             a_large_batch_is_stored_whole
             a_late_duplicate_becomes_a_dead_letter
             a_member_comes_changes_and_goes
             a_message_is_found_by_its_position_only
             a_messages_tags_come_back_as_they_were
+            a_read_behind_its_fence_fails_with_how_far_the_store_is
+            a_read_with_a_fence_brings_what_it_brings_without
             a_refused_message_mentions_nobody
             a_second_creation_takes_nothing_over
             a_taken_position_becomes_a_dead_letter_and_the_first_event_stays

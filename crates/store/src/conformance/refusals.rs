@@ -59,7 +59,7 @@ pub async fn a_taken_position_becomes_a_dead_letter_and_the_first_event_stays<F:
     assert_eq!((applied.through, applied.stored), (Seq::new(7), 2));
     let taken = |seq| (Seq::new(seq), DeadLetterReason::SeqTaken);
     assert_eq!(applied.dead_letters, [taken(5), taken(6)]);
-    let first = store.message(&team("a"), Seq::new(5)).await.unwrap().unwrap();
+    let first = store.message(&team("a"), Seq::new(5), None).await.unwrap().unwrap();
     assert_eq!(first.body.as_str(), "the first");
     assert_eq!(stored(&*store, "b").await, [4, 7]);
     assert!(fixture.dead_letters(P1).await.iter().all(|letter| letter.reason == DeadLetterReason::SeqTaken));
@@ -132,7 +132,7 @@ pub async fn dead_letters_of_a_batch_are_recorded<F: Fixture>(fixture: &F) {
     let [first, second, third] = letters.clone().map(BatchItem::DeadLetter);
     let event = |seq| BatchItem::Event(posted("a", seq));
     let items = vec![event(1), first, event(3), second, event(5), third];
-    let applied = writer.apply(Batch { items, through: Seq::new(6) }).await.unwrap();
+    let applied = writer.apply(Batch { items, through: Seq::new(6), ..Batch::default() }).await.unwrap();
 
     assert_eq!((applied.through, applied.stored), (Seq::new(6), 3));
     let undecodable = |seq| (Seq::new(seq), DeadLetterReason::Undecodable);
@@ -163,6 +163,6 @@ pub async fn keys_of_other_teams_and_senders_do_not_collide<F: Fixture>(fixture:
 }
 
 async fn stored<S: EventStore + ?Sized>(store: &S, team_id: &str) -> Vec<u64> {
-    let page = store.list_events(&team(team_id), Seq::ZERO, 1_000).await.unwrap();
+    let page = store.list_events(&team(team_id), Seq::ZERO, 1_000, None).await.unwrap();
     page.items.iter().map(|event| event.seq.get()).collect()
 }

@@ -101,7 +101,7 @@ pub(super) fn named(team_id: &str, seq: u64, member: &str, display_name: &str) -
 pub(super) fn batch(events: impl IntoIterator<Item = Event>) -> Batch {
     let items: Vec<BatchItem> = events.into_iter().map(BatchItem::Event).collect();
     let through = items.last().map_or(Seq::ZERO, BatchItem::seq);
-    Batch { items, through }
+    Batch { items, through, ..Batch::default() }
 }
 
 /// Applies these events, which the store has no reason to refuse.

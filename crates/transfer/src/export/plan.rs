@@ -78,7 +78,7 @@ async fn extent(store: &dyn EventStore, team: &TeamId) -> Result<Option<TeamPlan
     let mut events = 0;
     let mut last_seq = Seq::ZERO;
     loop {
-        let page = store.list_events(team, last_seq, PAGE_EVENTS).await?;
+        let page = store.list_events(team, last_seq, PAGE_EVENTS, None).await?;
         events += page.items.len() as u64;
         last_seq = page.items.last().map_or(last_seq, |event| event.seq);
         if !page.has_more || page.items.is_empty() {

@@ -71,7 +71,7 @@ async fn check_is_same(
     }
     if let Some(event) = track.last_event() {
         let before = Seq::new(event.seq.get() - 1);
-        let stored = store.list_events(&event.team, before, 1).await?;
+        let stored = store.list_events(&event.team, before, 1, None).await?;
         if stored.items.first() != Some(event) {
             return other("another instance");
         }
@@ -153,7 +153,7 @@ async fn export_team(
         if after >= team.last_seq {
             break;
         }
-        let page = store.list_events(&team.team, after, PAGE_EVENTS).await?;
+        let page = store.list_events(&team.team, after, PAGE_EVENTS, None).await?;
         let events: Vec<Event> = page.items.into_iter().take_while(|event| event.seq <= team.last_seq).collect();
         if events.is_empty() {
             break;

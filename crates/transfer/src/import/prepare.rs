@@ -36,7 +36,7 @@ pub(super) async fn prepare(target: &Target<'_>, claims: &mut Claims, plan: &[Te
             advanced => advanced?,
         };
         // Nothing stands in the log between the two positions: readers of the store may go there.
-        let batch = Batch { items: Vec::new(), through };
+        let batch = Batch { through, ..Batch::default() };
         claims.with_writer(partition, async |writer| writer.apply(batch).await).await?;
         tracing::debug!(%partition, %stored, %above, %through, "made room for an import");
     }

@@ -92,7 +92,7 @@ impl<'a> Team<'a> {
         }
         // One more than there may be, so that one too many is noticed. A chunk is small.
         let limit = u32::try_from(events.len() + 1).unwrap_or(u32::MAX);
-        let page = claims.meanwhile(target.events.list_events(&self.plan.team, self.last, limit)).await??;
+        let page = claims.meanwhile(target.events.list_events(&self.plan.team, self.last, limit, None)).await??;
         let is_empty_above = page.items.is_empty();
         let last = events.last().map_or(self.last, |event| event.seq);
         let mut stored = page.items.iter();

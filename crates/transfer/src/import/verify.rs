@@ -20,7 +20,7 @@ pub(super) async fn verify(
     let mut found = 0;
     let mut after = Seq::ZERO;
     while after < *last_seq {
-        let page = claims.meanwhile(target.events.list_events(team, after, PAGE_EVENTS)).await??;
+        let page = claims.meanwhile(target.events.list_events(team, after, PAGE_EVENTS, None)).await??;
         let Some(last) = page.items.last() else { break };
         after = last.seq;
         let before = found;

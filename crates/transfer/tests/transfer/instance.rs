@@ -124,13 +124,13 @@ impl Instance {
 
     /// All events of `team`.
     pub(crate) async fn events(&self, team: &TeamId) -> Vec<Event> {
-        self.events.list_events(team, Seq::ZERO, 100_000).await.unwrap().items
+        self.events.list_events(team, Seq::ZERO, 100_000, None).await.unwrap().items
     }
 
     /// What the directory says of `team`.
     pub(crate) async fn team(&self, team: &TeamId) -> (Option<Team>, Vec<Member>) {
         let members = self.directory.list_members(team, None, 1_000).await.unwrap().items;
-        (self.directory.team(team).await.unwrap(), members)
+        (self.directory.team(team, None).await.unwrap(), members)
     }
 
     /// How far the partition of `team` is stored.

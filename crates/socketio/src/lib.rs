@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 mod config;
+mod draining;
 pub mod engine;
 mod fuzz;
 mod handshake;

@@ -5,6 +5,7 @@ use std::{
     fmt,
     rc::{Rc, Weak},
     sync::Arc,
+    time::Duration,
 };
 
 use huddle_websocket::Outbox;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Handshake,
+    draining::Draining,
     engine::{Application, Inner, Parts, Refusal, Secret, Session, Sessions},
     metrics::Transport,
     relay::{self, Remote},
@@ -28,7 +30,7 @@ pub struct Worker {
     number: u32,
     application: Rc<dyn Application>,
     sessions: Rc<Sessions>,
-    is_draining: Cell<bool>,
+    pub(crate) draining: Rc<Draining>,
     /// WebSockets here whose sessions live elsewhere.
     relays: Counter,
     /// Posts that are being passed on.
@@ -93,7 +95,7 @@ impl Worker {
             number,
             application,
             sessions,
-            is_draining: Cell::new(false),
+            draining: Rc::default(),
             relays: Counter::default(),
             forwarded_posts: Counter::default(),
         });
@@ -101,9 +103,11 @@ impl Worker {
         worker
     }
 
-    /// Takes no new sessions: handshakes are refused with 503. Sessions that are open go on.
-    pub fn drain(&self) {
-        self.is_draining.set(true);
+    /// Takes no new sessions: handshakes are refused with 503. Sessions that are open here go on. Polls for sessions of
+    /// other processes are answered at once with nothing, so that their clients poll elsewhere; who has a WebSocket for such
+    /// a session is [sent away](crate::Handler::send_away) by the session's own process, or cut off when `over` has passed.
+    pub fn drain(&self, over: Duration) {
+        self.draining.begin(over);
     }
 
     /// Sessions that are open, or that still have something to hand out to their client or on to the application.
@@ -113,7 +117,7 @@ impl Worker {
 
     /// Whether one more session may be opened.
     pub(crate) fn has_room(&self) -> bool {
-        !self.is_draining.get() && self.is_below_limit()
+        !self.draining.has_begun() && self.is_below_limit()
     }
 
     /// A place for a WebSocket whose session lives elsewhere, if there is one: it counts like a session of this thread.

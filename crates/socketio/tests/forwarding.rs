@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::StreamExt as _;
 use huddle_bus::{Bus, LocalBus, PeerId};
-use huddle_socketio::{Config, Worker};
+use huddle_socketio::Config;
 
 mod harness;
 
@@ -364,7 +364,7 @@ async fn a_token_binds_a_session_on_every_gateway() {
 async fn a_gateway_that_drains_answers_for_its_sessions_wherever_requests_land() {
     let two = Two::start(&config());
     let sid = two.open().await;
-    two.home.on_workers(Worker::drain).await;
+    two.home.drain(PATIENCE).await;
     assert_eq!(post(two.other.address, &sid, "40").await.text(), "ok");
     assert!(poll(two.other.address, &sid).await.text().starts_with("40{"));
     let mut socket = upgraded(Http::connect(two.other.address).await, &sid).await;

@@ -6,12 +6,12 @@ use std::{
 };
 
 use huddle_bus::{Bus, LocalBus};
-use huddle_socketio::{Config, Worker};
+use huddle_socketio::Config;
 use tokio_tungstenite::tungstenite::Message;
 
 mod harness;
 
-use harness::{Gateway, Http, WebSocket, config, poll, post, sid_of, until};
+use harness::{Gateway, Http, PATIENCE, WebSocket, config, poll, post, sid_of, until};
 
 fn gateway(config: Config) -> Gateway {
     let bus: Arc<dyn Bus> = Arc::new(LocalBus::new());
@@ -492,7 +492,7 @@ async fn a_worker_takes_no_more_sessions_than_it_may_and_none_while_it_drains() 
     while second.get("/socket.io/?EIO=4&transport=polling").await.status == 503 {
         second = Http::connect(gateway.address).await;
     }
-    gateway.on_workers(Worker::drain).await;
+    gateway.drain(PATIENCE).await;
     assert_eq!(second.get("/socket.io/?EIO=4&transport=polling").await.status, 503);
     let upgrade = WebSocket::upgrade(Http::connect(gateway.address).await, "EIO=4").await;
     assert_eq!(upgrade.err(), Some(503));
@@ -503,7 +503,7 @@ async fn sessions_that_are_open_go_on_while_the_gateway_drains() {
     let gateway = gateway(config());
     let mut http = Http::connect_to(gateway.address, 0).await;
     let sid = http.open().await;
-    gateway.on_workers(Worker::drain).await;
+    gateway.drain(PATIENCE).await;
     assert_eq!(post(gateway.address, &sid, "40").await.text(), "ok");
     assert!(poll(gateway.address, &sid).await.text().starts_with("40{"));
     let http = Http::connect(gateway.address).await;

@@ -27,7 +27,10 @@ use super::{
     typing::Typing,
     way::shown_error,
 };
-use crate::connection::{ReplyTo, SendQueue};
+use crate::{
+    connection::{ReplyTo, SendQueue},
+    worker,
+};
 
 /// How long events wait for a client to say how far it has seen: longer than a round trip, shorter than people wait.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
@@ -71,6 +74,11 @@ pub(super) struct Gone {
 impl Handler for Client {
     fn event(&self, event: Event) -> LocalBoxFuture<'_, ()> {
         self.handle(event).boxed_local()
+    }
+
+    fn send_away(&self) {
+        let connection = Rc::clone(&self.follower.connection);
+        actix_web::rt::spawn(async move { worker::send_away(&connection).await });
     }
 
     fn disconnected(&self) {

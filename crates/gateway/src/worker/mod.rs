@@ -138,19 +138,24 @@ impl Worker {
     fn drain(self: &Rc<Self>, over: Duration) {
         self.draining.set(true);
         if let Some(sessions) = self.socketio.get() {
-            sessions.drain();
+            sessions.drain(over);
         }
         let connections: Vec<_> = self.connections.borrow().values().cloned().collect();
         for connection in connections {
             let share = rand::rng().random_range(0.0..=1.0);
-            let wait = rand::rng().random_range(Duration::ZERO..=RECONNECT_SPREAD);
             actix_web::rt::spawn(async move {
                 sleep(over.mul_f64(share)).await;
-                let reconnect_in_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-                connection.push(Content::GoAway(GoAway { reconnect_in_ms }));
-                connection.finish_sends().await;
-                connection.close(CloseCode::Restart, "the gateway restarts");
+                send_away(&connection).await;
             });
         }
     }
+}
+
+/// Tells a client to come back elsewhere, and closes its connection behind the outcome of its sends.
+pub(crate) async fn send_away(connection: &Connection) {
+    let wait = rand::rng().random_range(Duration::ZERO..=RECONNECT_SPREAD);
+    let reconnect_in_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    connection.push(Content::GoAway(GoAway { reconnect_in_ms }));
+    connection.finish_sends().await;
+    connection.close(CloseCode::Restart, "the gateway restarts");
 }

@@ -46,6 +46,10 @@ pub trait Handler: 'static {
         None
     }
 
+    /// The client is about to be cut off, because its WebSocket has landed on a process that ends. It may be told, and the
+    /// session closed behind that: the client comes back by itself.
+    fn send_away(&self) {}
+
     /// Called once, when the session is over: behind the messages that the client had sent before it went. Never called from within a method of [`Session`].
     fn closed(&self);
 }

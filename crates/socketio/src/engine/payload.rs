@@ -10,6 +10,8 @@ use crate::Generation;
 /// Packets that one payload of a client may have.
 pub(crate) const PACKETS_MAX: usize = 256;
 
+/// A packet that says nothing.
+pub(super) const NOOP: &[u8] = b"6";
 /// Between packets of Engine.IO 4.
 const SEPARATOR_V4: u8 = 0x1e;
 /// Digits that a length may have in Engine.IO 3.
@@ -35,6 +37,11 @@ impl Payload {
             Generation::V3 if self.is_binary => decode_v3_binary(&self.body),
             Generation::V3 => decode_v3_text(&self.body),
         }
+    }
+
+    /// A payload that says nothing.
+    pub(crate) fn nothing(generation: Generation) -> Self {
+        Self::encode(generation, false, &[frame::text(NOOP)])
     }
 
     /// A payload with what finished WebSocket frames carry. `takes_binary`: whether a client of Engine.IO 3 takes binary

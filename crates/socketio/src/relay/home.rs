@@ -32,6 +32,16 @@ pub(crate) async fn answer(sessions: &Sessions, config: &Config, call: Call) -> 
             session.cancel_poll(id);
             Kind::Done(true)
         }
+        call::Kind::EndPoll(id) => match session.end_poll(id) {
+            Some(payload) => Kind::Payload(payload.into()),
+            None => Kind::Done(true),
+        },
+        call::Kind::SendAway(link) => {
+            if let Some(link) = session.link(link) {
+                session.send_away(&link);
+            }
+            Kind::Done(true)
+        }
         call::Kind::Post(post) => match session.post(post.id, &post.payload.into()).await {
             Posted::Taken => Kind::Done(true),
             Posted::Busy => Kind::Again(true),

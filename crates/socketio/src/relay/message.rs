@@ -19,7 +19,7 @@ pub(crate) struct Call {
     /// The token of the request that is passed on.
     #[prost(string, optional, tag = "3")]
     pub(crate) token: Option<String>,
-    #[prost(oneof = "call::Kind", tags = "4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "call::Kind", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub(crate) kind: Option<call::Kind>,
 }
 
@@ -50,6 +50,12 @@ pub(crate) mod call {
         /// The client has been told that the session is lost, since no answer came.
         #[prost(bool, tag = "11")]
         End(bool),
+        /// The poll with this id is to be answered now, if only with nothing: it lands elsewhere from here on.
+        #[prost(fixed64, tag = "12")]
+        EndPoll(u64),
+        /// The WebSocket with this id is about to be cut off.
+        #[prost(fixed64, tag = "13")]
+        SendAway(u64),
     }
 }
 

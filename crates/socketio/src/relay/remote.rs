@@ -12,6 +12,7 @@ use tokio::{
 
 use super::message::{Answer, Call, Post, answer::Kind, call};
 use crate::{
+    draining::Draining,
     engine::{POST_PATIENCE, Payload, Polled, Refusal},
     server::{Reply, Server, WorkerCall},
     sid::Sid,
@@ -109,13 +110,38 @@ impl Remote {
         }
     }
 
-    /// Polls. Dropping the future ends the session.
-    pub(crate) async fn poll(&self) -> Polled {
+    /// Whether the session lives in another process.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.sid.peer != *self.server.peer()
+    }
+
+    /// Polls. When this process is about to end, and the session's is not, the poll ends soon, with nothing if there is
+    /// nothing. Dropping the future ends the session.
+    pub(crate) async fn poll(&self, draining: &Draining) -> Polled {
         let id = rand::random();
         let mut cancel = Cancel(Some((self, id)));
+        let mut is_leaving = false;
         let answer = loop {
-            match self.ask(call::Kind::Poll(id)).await {
+            let answer = {
+                let asked = self.ask(call::Kind::Poll(id));
+                tokio::pin!(asked);
+                tokio::select! {
+                    answer = &mut asked => answer,
+                    _ = draining.begun(), if self.is_elsewhere() && !is_leaving => {
+                        is_leaving = true;
+                        // What the home has to say comes as the answer to the hop that is under way.
+                        self.tell(call::Kind::EndPoll(id));
+                        asked.await
+                    }
+                }
+            };
+            match answer {
                 Ok(Kind::Payload(payload)) => break Polled::Payload(payload.into()),
+                // That was too early or too late for the hop. The home has to know before the client polls elsewhere.
+                Ok(Kind::Again(_)) if is_leaving => match self.ask(call::Kind::EndPoll(id)).await {
+                    Ok(Kind::Payload(payload)) => break Polled::Payload(payload.into()),
+                    _ => break Polled::Nothing,
+                },
                 Ok(Kind::Again(_)) => {}
                 Ok(Kind::Refused(code)) => break Polled::Refused(Refusal::from_code(code)),
                 Ok(_) | Err(Lost) => {

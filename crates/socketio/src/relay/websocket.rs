@@ -5,13 +5,17 @@ use std::{rc::Rc, time::Duration};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 use huddle_websocket::{Full, Outbox, frame};
-use tokio::time::{sleep, timeout};
+use rand::RngExt as _;
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::{
     message::{Frames, Message, Messages, Take, answer::Kind, call},
     remote::{Lost, Remote},
 };
-use crate::engine::{self, close_code};
+use crate::{
+    draining::{Drain, Draining},
+    engine::{self, close_code},
+};
 
 /// Messages, and bytes of them, that go to the home in one call, unless one message alone is larger.
 const BATCH_MESSAGES_MAX: usize = 64;
@@ -23,6 +27,9 @@ const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 /// How long the last frames may take to come once the home takes no more messages.
 const LAST_FRAMES_PATIENCE: Duration = Duration::from_secs(3);
 
+/// The part of the way out over which clients are sent away: the rest is for what they are still to get.
+const SENDING_AWAY_SHARE: f64 = 0.75;
+
 /// Why messages are no longer passed on.
 #[derive(Debug, PartialEq, Eq)]
 enum Stopped {
@@ -32,8 +39,14 @@ enum Stopped {
     ByHome,
 }
 
-/// Passes messages and frames on until one side is gone, then closes the other.
-pub(crate) async fn relay(remote: Remote, link: u64, mut messages: AggregatedMessageStream, outbox: Rc<Outbox>) {
+/// Passes messages and frames on until one side is gone, then closes the other; no longer than this process has.
+pub(crate) async fn relay(
+    remote: Remote,
+    link: u64,
+    mut messages: AggregatedMessageStream,
+    outbox: Rc<Outbox>,
+    draining: Rc<Draining>,
+) {
     {
         let to_client = to_client(&remote, link, &outbox);
         tokio::pin!(to_client);
@@ -43,10 +56,20 @@ pub(crate) async fn relay(remote: Remote, link: u64, mut messages: AggregatedMes
                 let _ = timeout(LAST_FRAMES_PATIENCE, &mut to_client).await;
             },
             () = &mut to_client => {}
+            () = leave(&remote, link, &draining), if remote.is_elsewhere() => {}
         }
     }
     remote.tell(call::Kind::Detach(link));
     outbox.abandon(frame::close(close_code::GOING_AWAY, ""));
+}
+
+/// Once this process is about to end: has the home send the client away, and waits until it is cut off.
+async fn leave(remote: &Remote, link: u64, draining: &Draining) {
+    let Drain { since, over } = draining.begun().await;
+    sleep_until(since + over.mul_f64(rand::rng().random_range(0.0..=SENDING_AWAY_SHARE))).await;
+    // A home that does not answer cannot send it away.
+    let _ = remote.ask(call::Kind::SendAway(link)).await;
+    sleep_until(since + over).await;
 }
 
 async fn to_home(remote: &Remote, link: u64, messages: &mut AggregatedMessageStream, outbox: &Outbox) -> Stopped {

@@ -4,7 +4,10 @@ use std::{rc::Rc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::{
+        ConnectionType,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use bytes::{Bytes, BytesMut};
@@ -39,13 +42,29 @@ pub(super) async fn open(worker: &Rc<Worker>, query: Query) -> Result<HttpRespon
 
 pub(super) async fn poll(worker: &Rc<Worker>, query: Query) -> Result<HttpResponse, Refusal> {
     let sid = query.sid.as_deref().unwrap_or_default();
-    respond(match worker.find(sid, query.token)? {
+    let generation = query.generation();
+    let polled = match worker.find(sid, query.token)? {
         Place::Here(session) => session.poll(rand::random(), None).await,
+        // The next poll finds another way to the session.
+        Place::Elsewhere(remote) if worker.draining.has_begun() && remote.is_elsewhere() => Polled::Nothing,
         Place::Elsewhere(remote) => {
             worker.server.metrics().forwarded.get_or_create(&ForwardedLabel { kind: Forwarded::Poll }).inc();
-            remote.poll().await
+            remote.poll(&worker.draining).await
         }
-    })
+    };
+    let polled = match polled {
+        Polled::Nothing => Polled::Payload(Payload::nothing(generation)),
+        polled => polled,
+    };
+    respond(polled).map(|response| last_here(worker, response))
+}
+
+/// On a worker thread that is on its way out, the client's next request is to land elsewhere.
+fn last_here(worker: &Worker, mut response: HttpResponse) -> HttpResponse {
+    if worker.draining.has_begun() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    response
 }
 
 fn respond(polled: Polled) -> Result<HttpResponse, Refusal> {
@@ -57,7 +76,7 @@ fn respond(polled: Polled) -> Result<HttpResponse, Refusal> {
                 .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
                 .body(body))
         }
-        // Only hops are told so, and they are asked again.
+        // Only hops are told so.
         Polled::Nothing => Err(Refusal::Unavailable),
         Polled::Refused(refusal) => Err(refusal),
     }
@@ -92,7 +111,9 @@ pub(super) async fn post(
             remote.post(payload).await?;
         }
     }
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html"))).body("ok"))
+    let response =
+        HttpResponse::Ok().insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html"))).body("ok");
+    Ok(last_here(worker, response))
 }
 
 /// Reads a body of at most `bytes_max` bytes, and not one byte of one that is announced to be longer.

@@ -63,6 +63,11 @@ impl Query {
         })
     }
 
+    /// The generation that the client speaks, as far as it is said.
+    pub(super) fn generation(&self) -> Generation {
+        if self.version.as_deref() == Some("3") { Generation::V3 } else { Generation::V4 }
+    }
+
     /// What a handshake says, and whether the client takes binary payloads.
     pub(super) fn into_handshake(self) -> Result<(Handshake, bool), Refusal> {
         let generation = match self.version.as_deref() {

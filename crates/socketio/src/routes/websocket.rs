@@ -62,15 +62,22 @@ async fn attach_remote(
     remote: Remote,
     payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
+    if worker.draining.has_begun() && remote.is_elsewhere() {
+        // It would not last; the session goes on as it is.
+        return Err(Refusal::Unavailable);
+    }
     let place = worker.relay_place().ok_or(Refusal::Unavailable)?;
     worker.server.metrics().forwarded.get_or_create(&ForwardedLabel { kind: Forwarded::WebSocket }).inc();
     let outbox = Link::relay_outbox(worker.server.config());
     let Accepted { response, messages } = shake_hands(worker, request, payload, &outbox).await?;
     match remote.ask(call::Kind::Attach(true)).await {
-        Ok(answer::Kind::Attached(link)) => drop(actix_web::rt::spawn(async move {
-            relay(remote, link, messages, outbox).await;
-            drop(place);
-        })),
+        Ok(answer::Kind::Attached(link)) => {
+            let draining = Rc::clone(&worker.draining);
+            actix_web::rt::spawn(async move {
+                relay(remote, link, messages, outbox, draining).await;
+                drop(place);
+            });
+        }
         Ok(answer::Kind::Taken(_)) => outbox.close(frame::close(close_code::POLICY, "")),
         Ok(answer::Kind::Again(_)) => return Err(Refusal::Unavailable),
         Ok(_) | Err(_) => return Err(Refusal::UnknownSid),

@@ -29,6 +29,10 @@ pub trait Handler: 'static {
     /// driven to its end even when the socket goes meanwhile.
     fn event(&self, event: Event) -> LocalBoxFuture<'_, ()>;
 
+    /// The client is about to be cut off, because its WebSocket has landed on a process that ends. It may be told, and the
+    /// socket [closed](Socket::close) behind that: the client comes back by itself.
+    fn send_away(&self) {}
+
     /// Called once, when the socket is gone, for whatever reason; possibly while an event is still being handled. Never
     /// called from within a method of [`Socket`].
     fn disconnected(&self);

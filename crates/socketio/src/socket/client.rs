@@ -247,6 +247,14 @@ impl engine::Handler for Client {
         [attachments, self.lonely_until.get()].into_iter().flatten().min()
     }
 
+    fn send_away(&self) {
+        let handlers: Vec<_> =
+            self.connected.borrow().values().map(|connected| Rc::clone(&connected.handler)).collect();
+        for handler in handlers {
+            handler.send_away();
+        }
+    }
+
     fn closed(&self) {
         let connected = self.connected.take();
         self.assembling.take();

@@ -31,6 +31,8 @@ pub(crate) struct TestApplication(Arc<Shared>);
 struct TestHandler {
     shared: Arc<Shared>,
     socket: Socket,
+    /// Whether its clients are not told that they are about to be cut off.
+    is_mute: bool,
 }
 
 impl TestApplication {
@@ -68,7 +70,8 @@ impl Application for TestApplication {
             if asks("welcome") {
                 socket.emit(EventFrame::new(&request.namespace, "welcome", &request.handshake.token)).unwrap();
             }
-            Ok(Rc::new(TestHandler { shared, socket }) as Rc<dyn Handler>)
+            let is_mute = asks("mute");
+            Ok(Rc::new(TestHandler { shared, socket, is_mute }) as Rc<dyn Handler>)
         })
     }
 }
@@ -136,6 +139,13 @@ impl TestHandler {
 impl Handler for TestHandler {
     fn event(&self, event: Event) -> LocalBoxFuture<'_, ()> {
         Box::pin(self.handle(event))
+    }
+
+    fn send_away(&self) {
+        if !self.is_mute {
+            self.emit("go-away", &true);
+            self.socket.close();
+        }
     }
 
     fn disconnected(&self) {

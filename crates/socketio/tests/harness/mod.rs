@@ -103,6 +103,15 @@ impl Gateway {
         answers
     }
 
+    /// Has each worker thread drain.
+    pub(crate) async fn drain(&self, over: Duration) {
+        for worker in &self.workers {
+            let asked = worker.send(Box::new(move |worker| worker.drain(over)));
+            assert!(asked.is_ok());
+        }
+        self.on_workers(|_| ()).await;
+    }
+
     /// Sessions that are open, or still have something to hand out.
     pub(crate) async fn session_count(&self) -> usize {
         self.on_workers(Worker::session_count).await.into_iter().sum()

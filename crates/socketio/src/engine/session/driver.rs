@@ -45,6 +45,9 @@ impl Inner {
                 outcome = done(&mut handling) => self.handled(outcome),
                 () = sleep_until(deadline) => self.deadlines_passed(handler.deadline()),
             }
+            if self.is_sent_away.take() {
+                handler.send_away();
+            }
             if handling.is_none() {
                 match self.inbox.pop() {
                     Some(Incoming::Message(message)) => {

@@ -234,6 +234,17 @@ impl Inner {
         }
     }
 
+    /// The link is about to be cut off where it has landed.
+    pub(crate) fn send_away(&self, link: &Rc<Link>) {
+        if link.is_probing() {
+            // The session goes on by polling.
+            self.link_closed(link);
+        } else {
+            self.is_sent_away.set(true);
+            self.wake.notify_one();
+        }
+    }
+
     /// The client sent something over the WebSocket that no message can be made of.
     pub(crate) fn link_broken(&self, link: &Rc<Link>) {
         if link.is_probing() {

@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     polling: polling::State,
     /// The WebSocket that the session uses, or that its client is probing.
     link: RefCell<Option<Rc<Link>>>,
+    /// Whether the application is to be told that its client is cut off soon.
+    is_sent_away: Cell<bool>,
     /// Wakes the driver: something has come in, a deadline has moved, or the session has ended.
     wake: Notify,
     /// Wakes what waits for the session's end, and a poll that is to return empty.
@@ -248,6 +250,7 @@ impl Inner {
             is_handling: Cell::new(false),
             polling: polling::State::default(),
             link: RefCell::new(None),
+            is_sent_away: Cell::new(false),
             wake: Notify::new(),
             kick: Notify::new(),
         })
@@ -336,7 +339,7 @@ impl Inner {
             },
             Transport::WebSocket => match end {
                 End::Closed | End::ClientClosed => outbox.close(frame::close(close_code::NORMAL, "")),
-                End::Abandoned => outbox.abandon(frame::close(close_code::TRY_AGAIN_LATER, "too slow")),
+                End::Abandoned => outbox.abandon(frame::close(close_code::TRY_AGAIN_LATER, "too slow: reconnect and resync")),
                 End::TransportGone | End::Expired => outbox.abandon(frame::close(close_code::GOING_AWAY, "")),
                 End::Failed => outbox.abandon(frame::close(close_code::INTERNAL_ERROR, "")),
                 End::Violation(Violation::WebSocketMessage) => outbox.abandon(frame::close(close_code::TOO_BIG, "")),

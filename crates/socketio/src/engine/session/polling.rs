@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{End, Inner, State as SessionState};
 use crate::{
-    engine::{Payload, Refusal, Violation},
+    engine::{Payload, Refusal, Violation, payload::NOOP},
     metrics::Transport,
 };
 
@@ -23,9 +23,7 @@ pub(super) const HOP_GAP_MAX: Duration = Duration::from_secs(3);
 const POST_WAIT: Duration = Duration::from_secs(2);
 /// How long a poll that comes while a WebSocket is probed waits for the end of the upgrade, which then refuses it.
 const UPGRADE_WAIT: Duration = Duration::from_millis(100);
-/// A packet that says nothing, and the one that closes a session. Either can be the last one of a session; none is queued
-/// before.
-const NOOP: &[u8] = b"6";
+/// The packet that closes a session. It, or one that says nothing, can be the last one of a session; none is queued before.
 const CLOSE: &[u8] = b"1";
 
 /// The outcome of a poll, or of one hop of it.
@@ -57,6 +55,8 @@ pub(super) struct State {
     last_post: Cell<Option<u64>>,
     /// The post that is being taken.
     posting: Cell<Option<u64>>,
+    /// The poll that is to be answered now, if only with nothing.
+    ended: Cell<Option<u64>>,
     /// Whether a WebSocket is being probed: polls return at once.
     pub(super) is_upgrading: Cell<bool>,
     /// Whether the next answer is the close packet.
@@ -152,6 +152,9 @@ impl Inner {
                     }
                     return Polled::Payload(Payload::encode(self.generation, self.takes_binary, &frames));
                 }
+                if self.polling.ended.get() == Some(id) {
+                    return self.noop();
+                }
                 let is_upgrading = self.polling.is_upgrading.get();
                 if is_upgrading && noop_due <= Instant::now() {
                     return self.noop();
@@ -175,7 +178,24 @@ impl Inner {
     }
 
     fn noop(&self) -> Polled {
-        Polled::Payload(Payload::encode(self.generation, false, &[frame::text(NOOP)]))
+        Polled::Payload(self.nothing())
+    }
+
+    fn nothing(&self) -> Payload {
+        Payload::nothing(self.generation)
+    }
+
+    /// Has a poll that is not answered yet end now. Between two hops this is its answer; a hop that waits gives it.
+    pub(crate) fn end_poll(&self, id: u64) -> Option<Payload> {
+        let poll = self.polling.open.get().filter(|poll| poll.id == id)?;
+        if poll.lapses.is_some() {
+            self.polling.open.set(None);
+            self.wake.notify_one();
+            return Some(self.nothing());
+        }
+        self.polling.ended.set(Some(id));
+        self.kick.notify_waiters();
+        None
     }
 
     /// The client that sent the poll is gone. It may be so that the answer is on its way, and gets lost.

@@ -19,12 +19,17 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::{
     Access, SECRET, SERVICE_TOKEN,
     binary::huddle,
+    faults::wire::Wires,
     log_state::{self, StreamState},
+    nats_request::{self, Asker},
     service::{LOG_LINES_OF_A_FAILURE, Role, Service, ServiceOptions},
     sql::Database,
     wait::until,
+    wiring::Wiring,
 };
 
+/// Of the user `system` of NATS.
+const SYSTEM_PASSWORD: &str = "the password of the end-to-end tests";
 const STORED_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Clusters measure time and use all processors: one at a time within a test program.
@@ -43,6 +48,10 @@ pub struct ClusterOptions {
     pub nats_nodes: usize,
     /// Settings of all processes of `huddle`, such as `("gateway.drain", "1s")`.
     pub settings: Vec<(String, String)>,
+    /// Whether each connection between two processes, and between two nodes of NATS, goes through a wire of its own.
+    pub wired: bool,
+    /// What single processes have of their own, by name: `gateway-0`, `persistence-1`, `history-0`, `directory-0`.
+    pub processes: BTreeMap<String, ProcessOptions>,
     /// A command, with arguments, that becomes each gateway, such as `prlimit`; none if empty.
     pub gateway_wrapper: Vec<OsString>,
     /// The directory with the data of NATS, each node's below its name; one that goes with the cluster if `None`.
@@ -61,12 +70,25 @@ impl Default for ClusterOptions {
             partitions: 1,
             nats_nodes: 1,
             settings: Vec::new(),
+            wired: false,
+            processes: BTreeMap::new(),
             gateway_wrapper: Vec::new(),
             nats_data: None,
             nats_durability: Durability::Synced,
             postgres: PostgresOptions::for_tests(),
         }
     }
+}
+
+/// What one process of a cluster has of its own.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessOptions {
+    /// Settings on top of those of all.
+    pub settings: Vec<(String, String)>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+    /// A command, with arguments, that becomes the process; none if empty.
+    pub wrapper: Vec<OsString>,
 }
 
 /// A running deployment. Every process ends when it is dropped, on a panic too.
@@ -84,6 +106,7 @@ pub struct Cluster {
     pub nats: Nats,
     /// Postgres.
     pub postgres: Postgres,
+    wires: Wires,
     access: Access,
     config: PathBuf,
     finished: bool,
@@ -99,37 +122,55 @@ impl Cluster {
         let turn = ONE_AT_A_TIME.lock().await;
         let tools = Tools::locate()?;
         let files = tempfile::Builder::new().prefix("huddle-cluster-").tempdir()?;
+        let mut wiring = Wiring::new(options.wired);
         let nats_options = NatsOptions {
             nodes: options.nats_nodes,
             data_dir: Some(options.nats_data.clone().unwrap_or_else(|| files.path().join("nats"))),
             durability: options.nats_durability,
+            system_password: options.wired.then(|| SYSTEM_PASSWORD.to_owned()),
+            routes: wiring.routes(options.nats_nodes)?,
             ..NatsOptions::default()
         };
-        let (nats, postgres) =
+        let (mut nats, postgres) =
             tokio::try_join!(Nats::start(&tools, nats_options), Postgres::start(&tools, options.postgres.clone()))?;
         let url = postgres.create_database("huddle").await?;
+        wiring.backends(&mut nats, &postgres, &url)?;
         let config = files.path().join("huddle.toml");
         fs::write(&config, configuration(&options, &nats, &url)).context("cannot write the configuration")?;
         let logs = files.path().join("logs");
-        let start = |role: Role, index: usize, settings: &[(&str, String)]| {
-            let own = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
-            let settings = own.chain(options.settings.iter().cloned()).collect();
-            let wrapper = if role == Role::Gateway { options.gateway_wrapper.clone() } else { Vec::new() };
-            Service::start(ServiceOptions {
-                settings,
-                wrapper,
-                ..ServiceOptions::new(role, index, config.clone(), logs.clone())
-            })
+        let mut options_of = |role: Role, index: usize, upstream: &[(&str, &Service)]| {
+            let mut service = ServiceOptions::new(role, index, config.clone(), logs.clone());
+            let name = role.name_of(index);
+            service.settings = wiring.settings_of_backends(&name)?;
+            for (setting, other) in upstream {
+                let url = wiring.url_for(&name, other.name(), other.http_url())?;
+                service.settings.push(((*setting).to_owned(), url));
+            }
+            service.settings.extend(options.settings.iter().cloned());
+            if role == Role::Gateway {
+                service.wrapper.clone_from(&options.gateway_wrapper);
+            }
+            if let Some(own) = options.processes.get(&name) {
+                service.settings.extend(own.settings.iter().cloned());
+                service.environment.clone_from(&own.environment);
+                service.wrapper.extend(own.wrapper.iter().cloned());
+            }
+            anyhow::Ok(service)
         };
 
         migrate(&config).await?;
+        let persistence = (0..options.persistence).map(|index| options_of(Role::Persistence, index, &[]));
+        let persistence = persistence.collect::<Result<Vec<_>>>()?;
         let (history, directory, persistence) = tokio::try_join!(
-            start(Role::History, 0, &[]),
-            start(Role::Directory, 0, &[]),
-            try_join_all((0..options.persistence).map(|index| start(Role::Persistence, index, &[]))),
+            Service::start(options_of(Role::History, 0, &[])?),
+            Service::start(options_of(Role::Directory, 0, &[])?),
+            try_join_all(persistence.into_iter().map(Service::start)),
         )?;
-        let upstream = [("gateway.history_url", history.http_url()), ("gateway.directory_url", directory.http_url())];
-        let gateways = try_join_all((0..options.gateways).map(|index| start(Role::Gateway, index, &upstream))).await?;
+        let upstream = [("gateway.history_url", &history), ("gateway.directory_url", &directory)];
+        let gateways = (0..options.gateways).map(|index| options_of(Role::Gateway, index, &upstream));
+        let gateways = gateways.collect::<Result<Vec<_>>>()?;
+        let gateways = try_join_all(gateways.into_iter().map(Service::start)).await?;
+        let wires = wiring.into_wires();
 
         let database = Database::at_url(&tools, url)?;
         let access = Access::new(&gateways, history.http_url(), directory.http_url(), database, files.path())?;
@@ -140,12 +181,18 @@ impl Cluster {
             directory,
             nats,
             postgres,
+            wires,
             access,
             config,
             finished: false,
             _files: files,
             _turn: turn,
         })
+    }
+
+    /// The wires between its processes. Of a cluster that is not wired there are none.
+    pub fn wires(&self) -> &Wires {
+        &self.wires
     }
 
     /// The configuration file that all processes of `huddle` share.
@@ -164,21 +211,51 @@ impl Cluster {
         Ok(None)
     }
 
-    /// Which node of NATS leads the partition; `None` while none does.
+    /// Which node of NATS says that it leads the partition; `None` while none does. For some seconds, one that is cut off
+    /// from the others may say so too.
     pub async fn leader_of(&mut self, partition: u16) -> Result<Option<usize>> {
         for index in 0..self.nats.urls().len() {
-            let node = self.nats.node(index);
-            let (name, monitor_port) = (node.name().to_owned(), node.monitor_port());
-            if node.is_running() {
-                let streams = log_state::streams(monitor_port).await?;
-                let leads =
-                    |stream: &StreamState| stream.partition == partition && stream.leader.as_ref() == Some(&name);
-                if streams.iter().any(leads) {
-                    return Ok(Some(index));
-                }
+            if self.leader_as_seen_by(index, partition).await? == Some(index) {
+                return Ok(Some(index));
             }
         }
         Ok(None)
+    }
+
+    /// Which node of NATS leads the partition in the eyes of the node `observer`; `None` while it knows of none, or does not
+    /// run.
+    pub async fn leader_as_seen_by(&mut self, observer: usize, partition: u16) -> Result<Option<usize>> {
+        let leader = self.stream_as_seen_by(observer, partition).await?.and_then(|stream| stream.leader);
+        Ok(leader.and_then(|leader| (0..self.nats.urls().len()).find(|index| self.nats.node(*index).name() == leader)))
+    }
+
+    /// The partition's last position in the copy of the node `observer`; `None` while it has none, or does not run.
+    pub async fn last_seq_as_seen_by(&mut self, observer: usize, partition: u16) -> Result<Option<u64>> {
+        Ok(self.stream_as_seen_by(observer, partition).await?.map(|stream| stream.last_seq))
+    }
+
+    async fn stream_as_seen_by(&mut self, observer: usize, partition: u16) -> Result<Option<StreamState>> {
+        let node = self.nats.node(observer);
+        if !node.is_running() {
+            return Ok(None);
+        }
+        let streams = log_state::streams(node.monitor_port()).await?;
+        Ok(streams.into_iter().find(|stream| stream.partition == partition))
+    }
+
+    /// Asks the node that leads the partition to let another one lead; node `asked` passes it on. Which one that is, and
+    /// when, is for [`Cluster::leader_of`].
+    pub async fn step_down(&mut self, asked: usize, partition: u16) -> Result<()> {
+        let url = self.nats.node(asked).url();
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.HUDDLE_LOG_{partition}");
+        nats_request::request(&url, Asker::Anybody, &subject, "").await.map(drop)
+    }
+
+    /// Asks the leader of NATS's meta group to let another node lead; node `asked` passes it on. Only a wired cluster lets a
+    /// test do that.
+    pub async fn step_down_meta(&mut self, asked: usize) -> Result<()> {
+        let (url, asker) = (self.nats.node(asked).url(), Asker::System(SYSTEM_PASSWORD));
+        nats_request::request(&url, asker, "$JS.API.META.LEADER.STEPDOWN", "").await.map(drop)
     }
 
     /// Waits until Postgres holds everything that the log does.
@@ -222,9 +299,10 @@ impl Cluster {
 
     /// The logs of all processes, those of NATS and Postgres too.
     pub fn logs(&mut self) -> Vec<PathBuf> {
-        let services: Vec<_> = self.services().map(|service| service.process().log_path().to_owned()).collect();
-        let backends = [self.nats.node(0).process().log_path(), self.postgres.process().log_path()].map(Path::to_owned);
-        services.into_iter().chain(backends).collect()
+        let mut logs: Vec<_> = self.services().map(|service| service.process().log_path().to_owned()).collect();
+        logs.extend((0..self.nats.urls().len()).map(|index| self.nats.node(index).process().log_path().to_owned()));
+        logs.push(self.postgres.process().log_path().to_owned());
+        logs
     }
 
     /// Waits until every process of `huddle` that runs is ready.
@@ -279,7 +357,14 @@ impl Drop for Cluster {
         for service in self.services() {
             service.report_failure();
         }
-        eprintln!("\n--- nats-server\n{}", self.nats.node(0).process().log_tail(LOG_LINES_OF_A_FAILURE));
+        for index in 0..self.nats.urls().len() {
+            let node = self.nats.node(index);
+            eprintln!(
+                "\n--- nats-server {}\n{}",
+                node.name().to_owned(),
+                node.process().log_tail(LOG_LINES_OF_A_FAILURE)
+            );
+        }
         eprintln!("\n--- postgres\n{}", self.postgres.process().log_tail(LOG_LINES_OF_A_FAILURE));
     }
 }

@@ -20,6 +20,7 @@ mod grpc;
 pub mod http;
 mod log_state;
 mod metrics;
+mod nats_request;
 pub mod raw_ws;
 mod round_robin;
 mod service;
@@ -28,6 +29,7 @@ pub mod socketio;
 mod sql;
 mod stage;
 mod wait;
+mod wiring;
 
 pub use access::{Access, SECRET, SERVICE_TOKEN};
 pub use binary::huddle;
@@ -36,7 +38,7 @@ pub use clients::{
     Accepted, ClientKind, Clients, ConnectionPlan, Content, Entry, EventSeen, Library, Record, SendPlan,
     SubscriptionPlan, Transport,
 };
-pub use cluster::{Cluster, ClusterOptions};
+pub use cluster::{Cluster, ClusterOptions, ProcessOptions};
 pub use deployment::{Backend, Deployment, DeploymentOptions};
 pub use grpc::{DirectoryClient, HistoryClient};
 pub use metrics::Samples;

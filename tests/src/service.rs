@@ -48,6 +48,11 @@ impl Role {
         }
     }
 
+    /// The name of the `index`-th process: `gateway-0`.
+    pub(crate) fn name_of(self, index: usize) -> String {
+        format!("{}-{index}", self.command())
+    }
+
     /// The settings of the addresses that it takes: the admin endpoint's, then those of what it serves.
     fn address_settings(self) -> &'static [&'static str] {
         match self {
@@ -73,6 +78,8 @@ pub struct ServiceOptions {
     pub settings: Vec<(String, String)>,
     /// Arguments of its role.
     pub arguments: Vec<OsString>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// A command, with arguments, that becomes the process, such as `nsenter`; none if empty.
     pub wrapper: Vec<OsString>,
     /// The directory of its log.
@@ -82,11 +89,20 @@ pub struct ServiceOptions {
 impl ServiceOptions {
     /// The `index`-th process of `role`, with the configuration file `config` and its log in the directory `logs`.
     pub const fn new(role: Role, index: usize, config: PathBuf, logs: PathBuf) -> Self {
-        Self { role, index, config, settings: Vec::new(), arguments: Vec::new(), wrapper: Vec::new(), logs }
+        Self {
+            role,
+            index,
+            config,
+            settings: Vec::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+            logs,
+        }
     }
 
     fn name(&self) -> String {
-        format!("{}-{}", self.role.command(), self.index)
+        self.role.name_of(self.index)
     }
 
     fn command(&self, addresses: &[SocketAddr]) -> Result<Command> {
@@ -98,6 +114,7 @@ impl ServiceOptions {
         for setting in addresses.chain(settings) {
             command.arg("--set").arg(setting);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // Started where no configuration file lies about.
         command.current_dir("/");
         Ok(if self.wrapper.is_empty() { command } else { wrapped(&self.wrapper, &command) })

@@ -38,7 +38,7 @@ mod tools;
 mod watchdog;
 
 pub use mariadb::MariaDb;
-pub use nats::{Nats, NatsNode, NatsOptions, NatsRelease};
+pub use nats::{Nats, NatsNode, NatsOptions, NatsRelease, Routes};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Process, Signal};

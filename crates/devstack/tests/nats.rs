@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPTS_MAX: usize = 30;
+/// In which nodes that hear of each other make a route.
+const TIME_TO_HEAR: Duration = Duration::from_secs(2);
 
 /// Asks until there is an answer. In a cluster one can get lost: the news that somebody waits for it may travel slower
 /// than the answer itself.
@@ -110,4 +112,63 @@ async fn the_old_release_and_one_without_jetstream_start_too() -> anyhow::Result
     let plain = NatsOptions { jetstream: false, ..NatsOptions::default() };
     Nats::start(&tools, plain).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn nodes_reach_each_other_only_through_the_routes_they_are_given() -> anyhow::Result<()> {
+    let ports = (0..3).map(|_| huddle_devstack::free_port()).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut via = vec![Vec::new(); 3];
+    let mut forwarders = tokio::task::JoinSet::new();
+    let mut given = Vec::new();
+    for (from, via) in via.iter_mut().enumerate() {
+        for (to, port) in ports.iter().enumerate().filter(|(to, _)| *to != from) {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+            via.push(listener.local_addr()?);
+            given.push(listener.local_addr()?.port());
+            // At first two of them hear of each other from the third only.
+            let pause = if from > 0 && to > 0 { TIME_TO_HEAR } else { Duration::ZERO };
+            forwarders.spawn(forward(listener, *port, pause));
+        }
+    }
+    let routes = huddle_devstack::Routes { ports: ports.clone(), via };
+    let options = NatsOptions { routes: Some(routes), ..NatsOptions::cluster() };
+    let mut nats = Nats::start(&Tools::locate()?, options).await?;
+    let answer = create_stream(&nats.url(), 3).await?;
+    assert!(answer.contains("\"did_create\":true"), "{answer}");
+    // What must not come about has had its time.
+    tokio::time::sleep(TIME_TO_HEAR).await;
+    let mut all = Vec::new();
+    for index in 0..3 {
+        let to = routes_of(nats.node(index).monitor_port()).await?;
+        assert!(!to.is_empty(), "node {index} has no routes");
+        all.extend(to);
+    }
+    // One end of a route has the port that it was made to, the other a fleeting one.
+    assert!(all.iter().any(|port| given.contains(port)), "{all:?}");
+    assert!(!all.iter().any(|port| ports.contains(port)), "a route past those that were given: {all:?}");
+    Ok(())
+}
+
+/// Passes every connection on to `port`, after a pause.
+async fn forward(listener: tokio::net::TcpListener, port: u16, pause: Duration) {
+    tokio::time::sleep(pause).await;
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((mut client, _)) = listener.accept().await {
+        connections.spawn(async move {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut server).await
+        });
+    }
+}
+
+/// The ports at the other ends of a node's routes.
+async fn routes_of(monitor_port: u16) -> anyhow::Result<Vec<u16>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", monitor_port)).await?;
+    stream.write_all(b"GET /routez HTTP/1.0\r\n\r\n").await?;
+    let mut answer = String::new();
+    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    let body: serde_json::Value = serde_json::from_str(body)?;
+    let routes = body["routes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(routes.iter().filter_map(|route| u16::try_from(route["port"].as_u64()?).ok()).collect())
 }

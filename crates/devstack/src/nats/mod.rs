@@ -3,6 +3,7 @@
 mod monitor;
 mod node;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,21 @@ pub struct NatsOptions {
     pub preferred_port: Option<u16>,
     /// What stands in the `authorization` of the configuration: without it, whoever connects may do everything.
     pub authorization: Option<String>,
+    /// The password of a user `system` in the system account, who may make the leader of the meta group step down; whoever
+    /// connects without a name is served as ever. Not together with [`NatsOptions::authorization`].
+    pub system_password: Option<String>,
+    /// How the nodes of a cluster reach each other, when that is not directly.
+    pub routes: Option<Routes>,
+}
+
+/// Routes between the nodes of a cluster that lead through other addresses than the nodes' own, such as those of proxies.
+/// The nodes make no other routes, and tell their clients of no other addresses than the one that a client knows.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// Where each node listens for the others, on 127.0.0.1. They must be free: no others are tried.
+    pub ports: Vec<u16>,
+    /// Of each node, in the order of the nodes: the addresses at which it looks for the others.
+    pub via: Vec<Vec<SocketAddr>>,
 }
 
 impl Default for NatsOptions {
@@ -60,6 +76,8 @@ impl Default for NatsOptions {
             durability: Durability::Synced,
             preferred_port: None,
             authorization: None,
+            system_password: None,
+            routes: None,
         }
     }
 }
@@ -88,6 +106,11 @@ impl Nats {
     pub async fn start(tools: &Tools, options: NatsOptions) -> Result<Self> {
         if !matches!(options.nodes, 1 | 3) {
             bail!("a NATS deployment has 1 or 3 nodes here, not {}", options.nodes);
+        }
+        if let Some(routes) = &options.routes
+            && (routes.ports.len() != options.nodes || routes.via.len() != options.nodes)
+        {
+            bail!("there are routes for another number of nodes than {}", options.nodes);
         }
         let binary = match options.release {
             NatsRelease::Current => tools.nats_server()?,
@@ -189,7 +212,7 @@ impl Nats {
             ports.push(NodePorts {
                 client: ports::free_port_near(preferred)?,
                 monitor: ports::free_port()?,
-                cluster: ports::free_port()?,
+                cluster: options.routes.as_ref().map_or_else(ports::free_port, |routes| Ok(routes.ports[index]))?,
             });
         }
         for index in 0..options.nodes {
@@ -200,6 +223,8 @@ impl Nats {
                 jetstream: options.jetstream,
                 durability: options.durability,
                 authorization: options.authorization.as_deref(),
+                system_password: options.system_password.as_deref(),
+                via: options.routes.as_ref().map(|routes| routes.via[index].as_slice()),
             };
             self.nodes.push(NatsNode::start(index, &settings).context("cannot start nats-server")?);
         }

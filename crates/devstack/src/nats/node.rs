@@ -1,6 +1,7 @@
 //! Owns one nats-server: its configuration file, its process, and the wait until it can be used.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,7 +20,11 @@ pub(super) struct NodePorts {
     pub(super) cluster: u16,
 }
 
-/// What the nodes of one deployment share.
+/// An address where nobody listens. A node whose routes lead elsewhere than to the nodes themselves tells the others that it
+/// is there: they hear of each other, try it once, and leave it at the routes that they are given.
+const NOWHERE: &str = "127.0.0.1:1";
+
+/// How one node of a deployment is started.
 pub(super) struct Settings<'a> {
     pub(super) binary: &'a Path,
     pub(super) directory: &'a Path,
@@ -28,6 +33,9 @@ pub(super) struct Settings<'a> {
     pub(super) jetstream: bool,
     pub(super) durability: Durability,
     pub(super) authorization: Option<&'a str>,
+    pub(super) system_password: Option<&'a str>,
+    /// Where this node looks for the others, when that is not where they listen.
+    pub(super) via: Option<&'a [SocketAddr]>,
 }
 
 /// One node of a [`Nats`](crate::Nats).
@@ -76,6 +84,11 @@ impl NatsNode {
     /// The port of its HTTP monitoring endpoints (`/healthz`, `/jsz`, `/varz`).
     pub fn monitor_port(&self) -> u16 {
         self.ports.monitor
+    }
+
+    /// The port where it listens for other nodes; alone it does not.
+    pub fn cluster_port(&self) -> u16 {
+        self.ports.cluster
     }
 
     /// The process id; of a node that has ended, the one it had.
@@ -207,11 +220,25 @@ fn configuration_of(index: usize, name: &str, settings: &Settings<'_>) -> String
     if let Some(authorization) = settings.authorization {
         sections.push(format!("authorization {{ {authorization} }}"));
     }
+    if let Some(password) = settings.system_password {
+        sections.push(format!("accounts {{ $SYS {{ users: [{{ user: system, password: {password:?} }}] }} }}"));
+    }
     if settings.ports.len() > 1 {
-        let routes: Vec<_> = settings.ports.iter().map(|ports| format!("nats://127.0.0.1:{}", ports.cluster)).collect();
-        let (listen, routes) = (ports.cluster, routes.join(", "));
-        sections.push(format!("cluster {{ name: huddle, listen: \"127.0.0.1:{listen}\", routes: [{routes}] }}"));
+        sections.push(cluster_of(ports.cluster, settings));
     }
     sections.push(String::new());
     sections.join("\n")
+}
+
+fn cluster_of(listen: u16, settings: &Settings<'_>) -> String {
+    let (routes, elsewhere) = match settings.via {
+        Some(via) => (via.to_vec(), format!("advertise: {NOWHERE:?}, no_advertise: true, ")),
+        None => {
+            let ports = settings.ports.iter().map(|ports| SocketAddr::from((Ipv4Addr::LOCALHOST, ports.cluster)));
+            (ports.collect(), String::new())
+        }
+    };
+    let routes: Vec<_> = routes.iter().map(|address| format!("nats://{address}")).collect();
+    let routes = routes.join(", ");
+    format!("cluster {{ name: huddle, listen: \"127.0.0.1:{listen}\", {elsewhere}routes: [{routes}] }}")
 }

@@ -40,12 +40,20 @@ pub struct PostgresOptions {
     pub durability: Durability,
     /// Server parameters by name, for example `("max_connections", "50")`.
     pub settings: Vec<(String, String)>,
+    /// Variables of its environment, on top of this process's.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Default for PostgresOptions {
     /// A server that syncs every commit, in a temporary directory.
     fn default() -> Self {
-        Self { data_dir: None, preferred_port: None, durability: Durability::Synced, settings: Vec::new() }
+        Self {
+            data_dir: None,
+            preferred_port: None,
+            durability: Durability::Synced,
+            settings: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 }
 
@@ -83,6 +91,7 @@ struct Server {
     port: u16,
     password: Password,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: DataDir,
 }
 
@@ -100,7 +109,8 @@ impl Postgres {
             anyhow::Ok((bin, directory, account, password))
         })
         .await??;
-        let mut server = Server { bin, account, port: 0, password, arguments: arguments(&options), directory };
+        let (arguments, environment) = (arguments(&options), options.environment.clone());
+        let mut server = Server { bin, account, port: 0, password, arguments, environment, directory };
         let mut attempt = 1;
         loop {
             server.port = ports::free_port_near(options.preferred_port)?;
@@ -210,6 +220,7 @@ impl Server {
         for argument in &self.arguments {
             command.args(["-c", argument]);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Process::spawn_with_last_signal("postgres", command, &self.directory.path().join("postgres.log"), Signal::Quit)
     }
 

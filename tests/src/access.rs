@@ -68,6 +68,11 @@ impl Access {
         &self.files
     }
 
+    /// How many gateways there are.
+    pub fn gateway_count(&self) -> usize {
+        self.gateways.len()
+    }
+
     /// `http://host:port` of a gateway's REST interface.
     pub fn http_url(&self, gateway: usize) -> String {
         self.gateway(gateway).public.clone()

@@ -1,0 +1,182 @@
+//! Owns who is in a fleet: names, teams, gateways to begin with.
+
+use std::collections::BTreeMap;
+
+use huddle_client::Encoding;
+
+use crate::{Access, Transport, faults::board::Place};
+
+/// Teams with their members, the owner first.
+pub type Teams = BTreeMap<String, Vec<String>>;
+
+/// One client in so many follows from now on only, instead of from a team's beginning.
+const ONE_IN_WITHOUT_CURSOR: usize = 5;
+
+/// Who is in a fleet.
+#[derive(Debug, Clone)]
+pub struct FleetOptions {
+    /// Teams.
+    pub teams: usize,
+    /// Clients of the native protocol, half of them with each encoding; each follows two teams and sends to them.
+    pub native: usize,
+    /// Clients of Socket.IO, of several versions and transports; each follows two teams and sends to them.
+    pub socketio: usize,
+    /// Clients that follow a team over gRPC, a team each.
+    pub followers: usize,
+    /// Clients that read events over gRPC, of all teams.
+    pub readers: usize,
+    /// Native clients that are added to a team and removed from it, again and again.
+    pub guests: usize,
+    /// How many messages all send together, per second.
+    pub messages_per_second: f64,
+}
+
+impl Default for FleetOptions {
+    /// About 20 clients in 4 teams that send 100 messages per second.
+    fn default() -> Self {
+        Self { teams: 4, native: 12, socketio: 4, followers: 2, readers: 2, guests: 1, messages_per_second: 100.0 }
+    }
+}
+
+/// A client.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// Its name in the recording, which is its user too.
+    pub(super) name: String,
+    pub(super) teams: Vec<String>,
+    pub(super) messages_per_second: f64,
+    /// The gateway that it tries first.
+    pub(super) gateway: usize,
+    pub(super) seed: u64,
+    pub(super) kind: Kind,
+    pub(super) is_guest: bool,
+    /// Whether it begins with what happens from now on.
+    pub(super) from_now: bool,
+}
+
+/// What a client is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Native(Encoding),
+    /// The version of `socket.io-client`, and how it talks.
+    SocketIo(u8, Transport),
+    Grpc,
+}
+
+impl Plan {
+    pub(super) fn place(&self) -> Place {
+        Place { teams: self.teams.clone(), is_guest: self.is_guest, sends: !matches!(self.kind, Kind::Grpc) }
+    }
+}
+
+/// Adds and removes guests.
+#[derive(Debug, Clone)]
+pub(super) struct AdminPlan {
+    pub(super) name: String,
+    /// Team and guest.
+    pub(super) guests: Vec<(String, String)>,
+    pub(super) seed: u64,
+}
+
+/// Everybody.
+#[derive(Debug)]
+pub(super) struct Cast {
+    pub(super) members: Teams,
+    pub(super) natives: Vec<Plan>,
+    pub(super) socketio: Vec<Plan>,
+    pub(super) followers: Vec<Plan>,
+    pub(super) readers: Vec<Plan>,
+    pub(super) admin: Option<AdminPlan>,
+}
+
+impl Cast {
+    pub(super) fn of(options: &FleetOptions, segment: u32, seed: u64) -> Self {
+        let teams: Vec<String> = (0..options.teams).map(|index| format!("team-{segment}-{index}")).collect();
+        let senders = options.native + options.socketio + options.guests;
+        #[expect(clippy::cast_precision_loss, reason = "there are few clients")]
+        let each_per_second = options.messages_per_second / senders.max(1) as f64;
+        let plan = |name: String, index: usize, kind: Kind, teams: Vec<String>| Plan {
+            // FNV-1a: the same for the same name on every machine.
+            seed: name.bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            }),
+            name,
+            teams,
+            messages_per_second: each_per_second,
+            gateway: index,
+            kind,
+            is_guest: false,
+            from_now: index % ONE_IN_WITHOUT_CURSOR == ONE_IN_WITHOUT_CURSOR - 1,
+        };
+        let two = |index: usize| {
+            let other = (index + 1 + index / options.teams) % options.teams;
+            let mut two = vec![teams[index % options.teams].clone()];
+            if other != index % options.teams {
+                two.push(teams[other].clone());
+            }
+            two
+        };
+        let native = |index: usize| {
+            let encoding = if index / 2 % 2 == 0 { Encoding::Proto } else { Encoding::Json };
+            plan(format!("native-{index}"), index, Kind::Native(encoding), two(index))
+        };
+        let guest = |index: usize| {
+            let team = teams[index % options.teams].clone();
+            let plan = plan(format!("guest-{index}"), index, Kind::Native(Encoding::Json), vec![team]);
+            Plan { is_guest: true, from_now: false, ..plan }
+        };
+        let socketio = |index: usize| {
+            let kinds = [
+                (4, Transport::Polling),
+                (4, Transport::WebSocket),
+                (2, Transport::Polling),
+                (2, Transport::WebSocket),
+                (4, Transport::Upgrade),
+            ];
+            let (version, transport) = kinds[index % kinds.len()];
+            // Begins with 0 for each team: without cursors it would wait a second for them.
+            let plan = plan(format!("socketio-{index}"), index, Kind::SocketIo(version, transport), two(index + 1));
+            Plan { from_now: false, ..plan }
+        };
+        let follower = |index: usize| {
+            let team = teams[index % options.teams].clone();
+            Plan { from_now: false, ..plan(format!("follower-{index}"), index, Kind::Grpc, vec![team]) }
+        };
+        let reader = |index: usize| plan(format!("reader-{index}"), index, Kind::Grpc, teams.clone());
+        let natives: Vec<Plan> = (0..options.native).map(native).chain((0..options.guests).map(guest)).collect();
+        let socketio: Vec<Plan> = (0..options.socketio).map(socketio).collect();
+        let followers: Vec<Plan> = (0..options.followers).map(follower).collect();
+        let readers: Vec<Plan> = (0..options.readers).map(reader).collect();
+        let guests: Vec<(String, String)> = natives
+            .iter()
+            .filter(|plan| plan.is_guest)
+            .flat_map(|plan| plan.teams.iter().map(|team| (team.clone(), plan.name.clone())))
+            .collect();
+        let admin = (!guests.is_empty()).then(|| AdminPlan { name: "admin".to_owned(), guests, seed });
+
+        let mut members: Teams = teams.iter().map(|team| (team.clone(), vec!["owner".to_owned()])).collect();
+        for plan in natives.iter().chain(&socketio).chain(&followers).chain(&readers) {
+            for team in &plan.teams {
+                members.entry(team.clone()).or_default().push(plan.name.clone());
+            }
+        }
+        Self { members, natives, socketio, followers, readers, admin }
+    }
+}
+
+/// A gateway's name and where clients reach it.
+#[derive(Debug, Clone)]
+pub(super) struct GatewayAddress {
+    pub(super) name: String,
+    pub(super) ws: String,
+    pub(super) http: String,
+}
+
+pub(super) fn gateways(access: &Access) -> Vec<GatewayAddress> {
+    let address = |index: usize| GatewayAddress {
+        name: format!("gateway-{index}"),
+        ws: access.ws_url(index),
+        http: access.http_url(index),
+    };
+    (0..access.gateway_count()).map(address).collect()
+}

@@ -1,0 +1,201 @@
+//! Owns the figures that a row asks for: how long nothing was acknowledged, and when everybody was back.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::tape::{Acceptance, Tape};
+
+/// The share of sends that a bound of latency speaks of.
+const PERCENTILE: usize = 99;
+
+/// What a fault did, from its mark to the moment of measuring.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Measured {
+    /// The rows that were under way.
+    pub rows: Vec<String>,
+    /// The longest time without an acknowledgement to anybody, in milliseconds.
+    #[serde(rename = "gap_ms", serialize_with = "millis")]
+    pub gap: Duration,
+    /// The same of the clients that were at each gateway (or at what else they talk to) when the fault began.
+    pub gateways: BTreeMap<String, GatewayGap>,
+    /// From the fault's mark until all clients were connected and had caught up for good; `None` when they have not.
+    #[serde(rename = "back_after_ms", serialize_with = "optional_millis")]
+    pub back_after: Option<Duration>,
+    /// The same from the mark that it was healed; zero when they were back before that.
+    #[serde(rename = "back_after_healing_ms", serialize_with = "optional_millis")]
+    pub back_after_healing: Option<Duration>,
+    /// How long 99 % of the sends took from the first attempt to the first receipt, before the fault.
+    #[serde(rename = "p99_before_ms", serialize_with = "millis")]
+    pub p99_before: Duration,
+    /// The same since then.
+    #[serde(rename = "p99_since_ms", serialize_with = "millis")]
+    pub p99_since: Duration,
+    /// The same since then, by team.
+    #[serde(rename = "p99_since_by_team_ms", serialize_with = "millis_by_name")]
+    pub p99_since_by_team: BTreeMap<String, Duration>,
+    /// How long 99 % of the messages that reached a client live had taken from the first attempt, since then.
+    #[serde(rename = "delivery_p99_since_ms", serialize_with = "millis")]
+    pub delivery_p99_since: Duration,
+    /// First receipts since then.
+    pub accepted_since: usize,
+}
+
+/// What a fault did to the clients of one gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GatewayGap {
+    /// How many clients that send there were.
+    pub clients: usize,
+    /// The longest time without an acknowledgement to any of them.
+    #[serde(rename = "gap_ms", serialize_with = "millis")]
+    pub gap: Duration,
+    /// The longest time that one of them was without.
+    #[serde(rename = "worst_client_gap_ms", serialize_with = "millis")]
+    pub worst_client_gap: Duration,
+}
+
+impl Measured {
+    /// What happened since the fault that began at `from_us`, as it looks at `now_us`.
+    pub(super) fn of(tape: &Tape, from_us: u64, now_us: u64) -> Self {
+        let homes = tape.homes_at(from_us);
+        let mut by_client: HashMap<usize, Vec<u64>> = HashMap::new();
+        for accepted in tape.accepted() {
+            by_client.entry(accepted.client).or_default().push(accepted.at_us);
+        }
+        let mut by_gateway: BTreeMap<String, (GatewayGap, Vec<u64>)> = BTreeMap::new();
+        for (client, times) in &by_client {
+            let Some(home) = homes.get(client) else { continue };
+            let (gateway, together) = by_gateway.entry((*home).to_owned()).or_default();
+            gateway.clients += 1;
+            gateway.worst_client_gap = gateway.worst_client_gap.max(longest_gap(times, from_us, now_us));
+            together.extend(times);
+        }
+        let gateways = by_gateway.into_iter().map(|(name, (mut gateway, mut times))| {
+            times.sort_unstable();
+            gateway.gap = longest_gap(&times, from_us, now_us);
+            (name, gateway)
+        });
+        let gateways = gateways.collect();
+
+        let times: Vec<u64> = tape.accepted().iter().map(|accepted| accepted.at_us).collect();
+        let (before, since) = tape.accepted().split_at(times.partition_point(|at_us| *at_us < from_us));
+        let mut by_team: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for accepted in since {
+            by_team.entry(tape.teams()[accepted.team].clone()).or_default().push(accepted.latency_us);
+        }
+        let faults = || tape.faults().iter().filter(|fault| fault.from_us >= from_us);
+        let healed_us = faults().filter_map(|fault| fault.until_us).max();
+        let back_us = back_since(tape);
+        let after = |mark: u64| back_us.map(|back_us| Duration::from_micros(back_us.saturating_sub(mark)));
+        let delivered = tape.delivered().iter().filter(|(at_us, _)| *at_us >= from_us).map(|(_, took_us)| *took_us);
+        Self {
+            rows: faults().map(|fault| fault.row.clone()).collect(),
+            gap: longest_gap(&times, from_us, now_us),
+            gateways,
+            back_after: after(from_us),
+            back_after_healing: healed_us.and_then(after),
+            p99_before: p99(latencies(before)),
+            p99_since: p99(latencies(since)),
+            p99_since_by_team: by_team.into_iter().map(|(team, took)| (team, p99(took))).collect(),
+            delivery_p99_since: p99(delivered.collect()),
+            accepted_since: since.len(),
+        }
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nothing acknowledged for {}", seconds(self.gap))?;
+        for (name, gateway) in &self.gateways {
+            let (gap, worst) = (seconds(gateway.gap), seconds(gateway.worst_client_gap));
+            write!(f, "; {} clients of {name}: all for {gap}, one for {worst}", gateway.clients)?;
+        }
+        match self.back_after {
+            Some(back) => write!(f, "; all back after {}", seconds(back))?,
+            None => f.write_str("; not all are back")?,
+        }
+        let (before, since) = (self.p99_before.as_millis(), self.p99_since.as_millis());
+        write!(f, "; p99 of receipts {before} ms before, {since} ms since")
+    }
+}
+
+/// Since when all clients have been whole; `None` while they are not.
+fn back_since(tape: &Tape) -> Option<u64> {
+    tape.whole().last().filter(|(_, whole)| *whole).map(|(at_us, _)| *at_us)
+}
+
+/// The longest time within `from_us..now_us` without any of `times`, which ascend. A stretch that began before counts from
+/// its beginning.
+fn longest_gap(times: &[u64], from_us: u64, now_us: u64) -> Duration {
+    let first_since = times.partition_point(|at_us| *at_us < from_us);
+    let mut last = first_since.checked_sub(1).map_or(from_us, |before| times[before]);
+    let mut longest = 0;
+    for at_us in times[first_since..].iter().copied().chain([now_us]) {
+        longest = longest.max(at_us.saturating_sub(last));
+        last = at_us;
+    }
+    Duration::from_micros(longest)
+}
+
+fn latencies(accepted: &[Acceptance]) -> Vec<u64> {
+    accepted.iter().map(|accepted| accepted.latency_us).collect()
+}
+
+fn p99(mut micros: Vec<u64>) -> Duration {
+    micros.sort_unstable();
+    let place = (micros.len() * PERCENTILE).div_ceil(100).saturating_sub(1);
+    micros.get(place).copied().map(Duration::from_micros).unwrap_or_default()
+}
+
+/// For people.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn as_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn millis<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(as_millis(*duration))
+}
+
+#[expect(clippy::ref_option, reason = "serde's signature")]
+fn optional_millis<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(as_millis).serialize(serializer)
+}
+
+fn millis_by_name<S: serde::Serializer>(
+    durations: &BTreeMap<String, Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(durations.iter().map(|(name, duration)| (name, as_millis(*duration))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn micros(gap: u64) -> Duration {
+        Duration::from_micros(gap)
+    }
+
+    #[test]
+    fn the_longest_gap_reaches_back_to_the_last_receipt_and_forward_to_now() {
+        assert_eq!(longest_gap(&[10, 20, 30], 15, 35), micros(10));
+        assert_eq!(longest_gap(&[10, 20, 60, 70], 15, 72), micros(40));
+        assert_eq!(longest_gap(&[10, 20], 22, 100), micros(80));
+        assert_eq!(longest_gap(&[], 50, 90), micros(40));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        assert_eq!(p99((1..=100).collect()), micros(99));
+        assert_eq!(p99(vec![5]), micros(5));
+        assert_eq!(p99(vec![]), micros(0));
+    }
+}

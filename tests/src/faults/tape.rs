@@ -1,0 +1,171 @@
+//! Owns the moments of a run that figures and pictures are made of.
+
+use std::collections::HashMap;
+
+use huddle_verify::recording::{Note, kind};
+
+use super::{board::Board, recorder::WORLD};
+
+/// A first receipt. Times in microseconds since the recording began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acceptance {
+    /// When it came.
+    pub at_us: u64,
+    /// How long after the first attempt.
+    pub latency_us: u64,
+    /// Whose: an index into [`Tape::clients`].
+    pub client: usize,
+    /// Of which team: an index into [`Tape::teams`].
+    pub team: usize,
+}
+
+/// A connection came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionMoment {
+    /// When.
+    pub at_us: u64,
+    /// Whose: an index into [`Tape::clients`].
+    pub client: usize,
+    /// To what, when it came; `None` when it went.
+    pub gateway: Option<String>,
+}
+
+/// A fault, from its beginning to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultMark {
+    /// The row of the list of faults.
+    pub row: String,
+    /// In words; the first one names what it happens to.
+    pub what: String,
+    /// When it began.
+    pub from_us: u64,
+    /// When it was healed; `None` while it is not.
+    pub until_us: Option<u64>,
+}
+
+/// What happened when.
+#[derive(Debug, Default)]
+pub struct Tape {
+    clients: Vec<String>,
+    teams: Vec<String>,
+    accepted: Vec<Acceptance>,
+    /// When a message reached some client, and how long after its first attempt.
+    delivered: Vec<(u64, u64)>,
+    connections: Vec<ConnectionMoment>,
+    faults: Vec<FaultMark>,
+    /// When all clients were whole, and when not any longer.
+    whole: Vec<(u64, bool)>,
+    client_indexes: HashMap<String, usize>,
+    /// First attempts, by team and `client_id`. No two users share a `client_id` here.
+    first_attempts: HashMap<(String, String), u64>,
+}
+
+impl Tape {
+    /// Takes a note before `board` has.
+    pub(super) fn take(&mut self, at_us: u64, client: &str, note: &Note, board: &Board) {
+        match note {
+            Note::Send { team, client_id, .. } => {
+                self.first_attempts.entry((team.clone(), client_id.clone())).or_insert(at_us);
+            }
+            Note::Accepted { team, client_id, .. } => {
+                let key = (team.clone(), client_id.clone());
+                // A late retry tells nothing of how long the send took.
+                let state = board.clients().get(client);
+                let Some(sent_us) = state.and_then(|state| state.unacknowledged.get(&key)) else { return };
+                let latency_us = at_us - sent_us;
+                let (client, team) = (self.client(client), self.team(team));
+                self.accepted.push(Acceptance { at_us, latency_us, client, team });
+            }
+            // Only what is live: a catch-up is late by nature.
+            Note::Event(event) if event.kind == kind::POSTED => {
+                let is_live = board.clients().get(client).is_some_and(|state| state.caught_up.contains(&event.team));
+                let Some(client_id) = event.client_id.as_ref().filter(|_| is_live) else { return };
+                let key = (event.team.clone(), client_id.clone());
+                if let Some(sent_us) = self.first_attempts.get(&key) {
+                    self.delivered.push((at_us, at_us - sent_us));
+                }
+            }
+            Note::Connected { gateway, .. } => {
+                let client = self.client(client);
+                self.connections.push(ConnectionMoment { at_us, client, gateway: Some(gateway.clone()) });
+            }
+            Note::Disconnected { .. } => {
+                let client = self.client(client);
+                self.connections.push(ConnectionMoment { at_us, client, gateway: None });
+            }
+            Note::Fault { row, what } if client == WORLD => {
+                let (row, what) = (row.clone(), what.clone());
+                self.faults.push(FaultMark { row, what, from_us: at_us, until_us: None });
+            }
+            Note::Healed { row } if client == WORLD => {
+                for fault in self.faults.iter_mut().filter(|fault| fault.row == *row && fault.until_us.is_none()) {
+                    fault.until_us = Some(at_us);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn set_whole(&mut self, at_us: u64, whole: bool) {
+        if self.whole.last().map(|(_, whole)| *whole) != Some(whole) {
+            self.whole.push((at_us, whole));
+        }
+    }
+
+    /// The names of clients, as other fields number them.
+    pub fn clients(&self) -> &[String] {
+        &self.clients
+    }
+
+    /// The teams, as other fields number them.
+    pub fn teams(&self) -> &[String] {
+        &self.teams
+    }
+
+    /// First receipts, in their order; none of late retries.
+    pub fn accepted(&self) -> &[Acceptance] {
+        &self.accepted
+    }
+
+    /// When messages reached clients live, and how long after their first attempts.
+    pub fn delivered(&self) -> &[(u64, u64)] {
+        &self.delivered
+    }
+
+    /// How connections came and went.
+    pub fn connections(&self) -> &[ConnectionMoment] {
+        &self.connections
+    }
+
+    /// The faults, by their beginnings.
+    pub fn faults(&self) -> &[FaultMark] {
+        &self.faults
+    }
+
+    /// When all clients were whole, and when not any longer.
+    pub fn whole(&self) -> &[(u64, bool)] {
+        &self.whole
+    }
+
+    /// What each client was connected to last at that time, by its index.
+    pub fn homes_at(&self, at_us: u64) -> HashMap<usize, &str> {
+        let before = self.connections.iter().take_while(|moment| moment.at_us <= at_us);
+        before.filter_map(|moment| Some((moment.client, moment.gateway.as_deref()?))).collect()
+    }
+
+    fn client(&mut self, name: &str) -> usize {
+        if let Some(index) = self.client_indexes.get(name) {
+            return *index;
+        }
+        self.clients.push(name.to_owned());
+        self.client_indexes.insert(name.to_owned(), self.clients.len() - 1);
+        self.clients.len() - 1
+    }
+
+    fn team(&mut self, name: &str) -> usize {
+        self.teams.iter().position(|team| team == name).unwrap_or_else(|| {
+            self.teams.push(name.to_owned());
+            self.teams.len() - 1
+        })
+    }
+}

@@ -1,4 +1,6 @@
 //! Faults, one test for each row: what is broken, and what holds all the same.
 
+mod gateway;
+mod nats;
 mod power;
 mod wires;

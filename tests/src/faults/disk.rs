@@ -127,6 +127,11 @@ impl Disk {
         self.attach()
     }
 
+    /// Hands the device everything that was written so far, as the kernel does by itself after half a minute or so.
+    pub fn write_back(&self) -> Result<()> {
+        run(Command::new("sync").arg("--file-system").arg(&self.directory))
+    }
+
     /// Takes all the room that is left.
     pub fn fill(&self) -> Result<()> {
         let path = self.directory.join(BALLAST);

@@ -3,4 +3,5 @@
 mod gateway;
 mod nats;
 mod power;
+mod talk;
 mod wires;

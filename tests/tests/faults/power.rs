@@ -1,8 +1,10 @@
-//! All backends of a kind lose power at once: what was acknowledged is there when it comes back, and with settings that do
+//! All servers of a kind lose power at once: what was acknowledged is there when it comes back, and with settings that do
 //! not sync it is not, which shows that these tests can see a loss.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -13,22 +15,33 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use huddle_devstack::{Durability, Nats, NatsOptions, Tools};
+use huddle_client::Receipt;
+use huddle_devstack::{Durability, Nats, NatsOptions, PostgresOptions, Tools};
 use huddle_domain::{Body, ClientId, EventKind, NewEvent, Partition, Seq, TeamId, UserId};
 use huddle_log::{Condition, EntryContent, Log, LogError, Published};
 use huddle_log_nats::{Config, NatsLog};
 use huddle_tests::{
-    faults::disk::{Disk, in_own_mounts, lose_power},
+    Cluster, ClusterOptions,
+    faults::disk::{Disk, Signal, family, in_own_mounts, lose_power, signal},
     until,
 };
 use tokio::time::timeout;
 
-const TEAM: &str = "team";
+use crate::talk::{Key, Manner, PATIENCE, TEAM, Talk, lost};
+
+/// A few thousand sends under way.
+const MANNER: Manner = Manner { writers: 16, in_flight: 128, body_bytes: 100, receipt: Receipt::Accepted };
+const ACCEPTED_BEFORE: usize = 8_000;
+const ACCEPTED_AFTER: usize = 4_000;
+/// The power of Postgres goes when so many messages are stored.
+const STORED_BEFORE: usize = 8_000;
+/// Accepted while nothing is stored.
+const UNSTORED: usize = 1_000;
+
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
 /// Enough for a node's store: the stream, and the logs of Raft.
-const DISK_MEBIBYTES: u64 = 256;
+const DISK_MEBIBYTES: u64 = 1024;
 const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who publishes straight into the log, at once.
 const PUBLISHERS: usize = 8;
@@ -75,6 +88,199 @@ async fn f12_the_default_configuration_of_nats_loses_what_it_acknowledged() -> R
         Ok(())
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f12_everything_is_up_again_by_itself_and_whole_after_all_nodes_of_nats_lost_power() -> Result<()> {
+    let name = "power::f12_everything_is_up_again_by_itself_and_whole_after_all_nodes_of_nats_lost_power";
+    in_own_mounts(name, async || {
+        let files = tempfile::Builder::new().prefix("huddle-power-").tempdir()?;
+        let mut disks = disks_for(files.path(), &NODES)?;
+        let mut cluster = Box::pin(Cluster::start(on_disks(files.path(), Durability::Synced))).await?;
+        let mut talk = Talk::start(&cluster, cluster.gateways.len(), MANNER).await?;
+        talk.receipts(ACCEPTED_BEFORE).await?;
+        let Cut { before, down } = lose_power_of_nats(&mut cluster, &mut disks, &talk).await?;
+        let ready = Instant::now();
+        let at_the_cut = talk.notes.receipts();
+        talk.receipts(at_the_cut + 1).await?;
+        let back = ready.elapsed();
+        talk.receipts(at_the_cut + ACCEPTED_AFTER).await?;
+        talk.fall_silent().await?;
+        cluster.wait_until_stored().await?;
+        let silence = talk.notes.longest_silence();
+        let messages = talk.assert_whole(&cluster).await?;
+        println!(
+            "{} accepted before the cut, {messages} in all, none lost, none twice; the nodes were down for \
+             {down:?}, receipts came again {back:?} after they were ready; the longest time without one: {silence:?}",
+            before.len()
+        );
+        cluster.wait_until_ready().await?;
+        Box::pin(cluster.finish()).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f12_the_default_configuration_of_nats_loses_what_is_not_stored_yet_and_no_position_is_used_twice() -> Result<()>
+{
+    let name =
+        "power::f12_the_default_configuration_of_nats_loses_what_is_not_stored_yet_and_no_position_is_used_twice";
+    in_own_mounts(name, async || {
+        let files = tempfile::Builder::new().prefix("huddle-power-").tempdir()?;
+        let mut disks = disks_for(files.path(), &NODES)?;
+        let mut cluster = Box::pin(Cluster::start(on_disks(files.path(), Durability::Relaxed))).await?;
+        let mut talk = Talk::start(&cluster, cluster.gateways.len(), MANNER).await?;
+        talk.receipts(ACCEPTED_BEFORE).await?;
+        // The store is a little behind, as under load it may be.
+        for replica in &mut cluster.persistence {
+            replica.process().pause()?;
+        }
+        let paused_at = talk.notes.receipts();
+        talk.receipts(paused_at + UNSTORED).await?;
+        let Cut { before, down } = lose_power_of_nats(&mut cluster, &mut disks, &talk).await?;
+        let ready = Instant::now();
+        let at_the_cut = talk.notes.receipts();
+        talk.receipts(at_the_cut + ACCEPTED_AFTER).await?;
+        let back = ready.elapsed();
+        talk.fall_silent().await?;
+        cluster.wait_until_stored().await?;
+
+        let all = talk.notes.positions();
+        let stored = cluster.stored_events(TEAM).await?;
+        let lost = lost(&all, &stored);
+        println!(
+            "{} accepted before the cut, {} in all, {} lost; the nodes were down for {down:?}, {ACCEPTED_AFTER} more were \
+             accepted {back:?} after they were ready",
+            before.len(),
+            all.len(),
+            lost.len()
+        );
+        ensure!(!lost.is_empty(), "nothing is lost: the power was not really cut");
+        ensure!(lost.iter().all(|(key, _)| before.contains_key(key)), "what was accepted after the cut is lost as well");
+        let positions: BTreeSet<u64> = all.values().copied().collect();
+        ensure!(positions.len() == all.len(), "{} positions were used twice", all.len() - positions.len());
+        cluster.wait_until_ready().await?;
+        Box::pin(cluster.finish()).await
+    })
+    .await
+}
+
+/// A power cut that is over.
+struct Cut {
+    /// What was accepted before it, and where.
+    before: BTreeMap<Key, u64>,
+    /// From the cut until the nodes could be used again.
+    down: Duration,
+}
+
+/// Cuts the power of all nodes of NATS at one moment, and lets them start again.
+async fn lose_power_of_nats(cluster: &mut Cluster, disks: &mut [Disk], talk: &Talk) -> Result<Cut> {
+    let pids: BTreeSet<u32> = (0..NODES.len()).map(|index| cluster.nats.node(index).pid()).collect();
+    let began = Instant::now();
+    lose_power(disks, &pids)?;
+    cluster.nats.kill9()?;
+    for replica in &mut cluster.persistence {
+        // Where a test has paused it.
+        replica.process().resume()?;
+    }
+    disks.iter_mut().try_for_each(Disk::come_back)?;
+    let before = talk.notes.positions();
+    cluster.nats.restart().await?;
+    Ok(Cut { before, down: began.elapsed() })
+}
+
+fn on_disks(files: &Path, nats_durability: Durability) -> ClusterOptions {
+    let nats_data = Some(files.to_owned());
+    ClusterOptions { nats_nodes: NODES.len(), nats_data, nats_durability, ..ClusterOptions::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f26_every_row_that_was_committed_is_there_after_postgres_lost_power() -> Result<()> {
+    let name = "power::f26_every_row_that_was_committed_is_there_after_postgres_lost_power";
+    // A server whose own default would not wait for the disk: whoever writes insists.
+    let settings = [("synchronous_commit", "off")];
+    in_own_mounts(name, async || {
+        let cut = Box::pin(lose_power_of_postgres(Durability::Synced, &settings)).await?;
+        ensure!(cut.lost == 0, "{} of {} that were said to be stored are not there", cut.lost, cut.receipts);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f26_a_postgres_that_does_not_sync_loses_rows_and_gets_them_from_the_log_again() -> Result<()> {
+    let name = "power::f26_a_postgres_that_does_not_sync_loses_rows_and_gets_them_from_the_log_again";
+    in_own_mounts(name, async || {
+        let cut = Box::pin(lose_power_of_postgres(Durability::Relaxed, &[])).await?;
+        ensure!(cut.lost > 0, "nothing of {} stored is lost: the power was not really cut", cut.receipts);
+        Ok(())
+    })
+    .await
+}
+
+/// What was found in Postgres before anybody could write to it again.
+struct CutOfPostgres {
+    /// Messages that were said to be stored.
+    receipts: usize,
+    /// Of those, how many have no row.
+    lost: usize,
+}
+
+/// Cuts the power of Postgres while messages are stored, looks into what it has kept, then lets everything go on and
+/// checks that history is whole in the end.
+async fn lose_power_of_postgres(durability: Durability, settings: &[(&str, &str)]) -> Result<CutOfPostgres> {
+    let files = tempfile::Builder::new().prefix("huddle-power-").tempdir()?;
+    // Who does not run as root has to get there.
+    fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755))?;
+    let mut disks = disks_for(files.path(), &["postgres"])?;
+    let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let data_dir = Some(disks[0].directory().to_owned());
+    let postgres = PostgresOptions { data_dir, durability, settings, ..PostgresOptions::default() };
+    let mut cluster = Box::pin(Cluster::start(ClusterOptions { postgres, ..ClusterOptions::default() })).await?;
+    if durability == Durability::Relaxed {
+        // What was there before the talk is on the disk: a server can start from it.
+        disks[0].write_back()?;
+    }
+    let manner = Manner { receipt: Receipt::Stored, ..MANNER };
+    let mut talk = Talk::start(&cluster, cluster.gateways.len(), manner).await?;
+    talk.receipts(STORED_BEFORE).await?;
+
+    let down = Instant::now();
+    let pids = family(cluster.postgres.pid())?;
+    lose_power(&disks, &pids)?;
+    // What was said to be stored up to here counts. Nobody says it of anything else before Postgres is back.
+    for replica in &mut cluster.persistence {
+        replica.process().pause()?;
+    }
+    let said = talk.notes.positions();
+    cluster.postgres.kill9()?;
+    for pid in pids.iter().filter(|pid| **pid != cluster.postgres.pid()) {
+        signal(*pid, Signal::KILL)?;
+    }
+    disks[0].come_back()?;
+    cluster.postgres.restart().await?;
+    let lost = lost(&said, &cluster.stored_events(TEAM).await?).len();
+    let down = down.elapsed();
+
+    for replica in &mut cluster.persistence {
+        replica.process().resume()?;
+    }
+    let ready = Instant::now();
+    let at_the_cut = talk.notes.receipts();
+    talk.receipts(at_the_cut + 1).await?;
+    let back = ready.elapsed();
+    talk.receipts(at_the_cut + ACCEPTED_AFTER).await?;
+    talk.fall_silent().await?;
+    cluster.wait_until_stored().await?;
+    let messages = talk.assert_whole(&cluster).await?;
+    println!(
+        "{} stored before the cut, {lost} of them lost by Postgres; {messages} in the end, none lost, none twice; Postgres \
+         was down for {down:?}, second receipts came again {back:?} after persistence could go on",
+        said.len()
+    );
+    cluster.wait_until_ready().await?;
+    Box::pin(cluster.finish()).await?;
+    Ok(CutOfPostgres { receipts: said.len(), lost })
 }
 
 /// Three nodes of NATS, each on a disk of its own, and publishers that never stop.

@@ -28,16 +28,10 @@ async fn answer(
     users: &[UserId],
     fence: Option<Fence>,
 ) -> Result<GetMembershipsResponse, StoreError> {
-    let mut answer = GetMembershipsResponse::default();
-    for user in users {
-        if let Some(found) = directory.teams.membership(team, user, fence).await? {
-            answer.archived = found.team_archived;
-            answer.memberships.push(member(user, &found));
-        }
-    }
-    Ok(answer)
-}
-
-fn member(user: &UserId, membership: &huddle_store::Membership) -> Membership {
-    Membership { user: user.to_string(), role: convert::role_number(membership.role) }
+    let found = directory.teams.memberships(team, users, fence).await?;
+    let archived = found.iter().any(|(_, membership)| membership.team_archived);
+    let memberships = found
+        .into_iter()
+        .map(|(user, membership)| Membership { user: user.to_string(), role: convert::role_number(membership.role) });
+    Ok(GetMembershipsResponse { memberships: memberships.collect(), archived })
 }

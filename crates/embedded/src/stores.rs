@@ -118,14 +118,14 @@ macro_rules! reads {
                 store::team(&self.file.reads, team).await
             }
 
-            async fn membership(
+            async fn memberships(
                 &self,
                 team: &TeamId,
-                user: &UserId,
+                users: &[UserId],
                 fence: Option<Fence>,
-            ) -> Result<Option<Membership>, StoreError> {
+            ) -> Result<Vec<(UserId, Membership)>, StoreError> {
                 check(&self.file, fence).await?;
-                store::membership(&self.file.reads, team, user).await
+                store::memberships(&self.file.reads, team, users).await
             }
 
             async fn owner_count(&self, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError> {

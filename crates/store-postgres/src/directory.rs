@@ -3,7 +3,7 @@
 use huddle_domain::{Name, TeamId, UserId};
 use huddle_store::{
     Fence, Member, Membership, Page, StoreError, Team, UserTeam,
-    backend::{MemberColumns, TeamColumns, role, truncate, user_name},
+    backend::{MemberColumns, TeamColumns, membership, role, truncate, user_name},
 };
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
@@ -17,12 +17,12 @@ const TEAM: &str = "
     FROM (SELECT 1) AS always LEFT JOIN (
         SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = $1) AS team ON true";
 
-const MEMBERSHIP: &str = "
+const MEMBERSHIPS: &str = "
     SELECT membership.*, (SELECT seq FROM log_progress WHERE partition = $3) AS stored
     FROM (SELECT 1) AS always LEFT JOIN (
-        SELECT members.role, teams.archived
+        SELECT members.user_id, members.role, teams.archived
         FROM members JOIN teams USING (team_id)
-        WHERE team_id = $1 AND members.user_id = $2) AS membership ON true";
+        WHERE team_id = $1 AND members.user_id = ANY ($2)) AS membership ON true";
 
 const OWNER_COUNT: &str = "
     SELECT count(*), (SELECT seq FROM log_progress WHERE partition = $2) AS stored
@@ -95,23 +95,22 @@ pub(crate) async fn team(
     Ok(rows.into_iter().next().map(|row| row.0.into_team()).transpose()?)
 }
 
-/// Returns what `user` is in `team`.
-pub(crate) async fn membership(
+/// Returns what those of `users` are in `team` who are members.
+pub(crate) async fn memberships(
     store: &PostgresStore,
     team: &TeamId,
-    user: &UserId,
+    users: &[UserId],
     fence: Option<Fence>,
-) -> Result<Option<Membership>, StoreError> {
-    let rows = sqlx::query_as::<_, Fenced<(String, bool)>>(MEMBERSHIP)
+) -> Result<Vec<(UserId, Membership)>, StoreError> {
+    let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+    let rows = sqlx::query_as::<_, Fenced<(String, String, bool)>>(MEMBERSHIPS)
         .bind(team.as_str())
-        .bind(user.as_str())
+        .bind(users)
         .bind(partition_of(fence))
         .fetch_all(&store.pool);
-    let rows = judge(store.connector.read("reading a membership", rows).await?, fence)?;
-    let Some((name, team_archived)) = rows.into_iter().next() else {
-        return Ok(None);
-    };
-    Ok(Some(Membership { role: role(&name, || format!("({team}, {user})"))?, team_archived }))
+    let rows = judge(store.connector.read("reading memberships", rows).await?, fence)?;
+    let found = rows.into_iter().map(|(user, role, archived)| membership(team, &user, &role, archived));
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Returns how many owners `team` has.

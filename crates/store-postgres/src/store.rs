@@ -110,13 +110,13 @@ impl DirectoryStore for PostgresStore {
         directory::team(self, team, fence).await
     }
 
-    async fn membership(
+    async fn memberships(
         &self,
         team: &TeamId,
-        user: &UserId,
+        users: &[UserId],
         fence: Option<Fence>,
-    ) -> Result<Option<Membership>, StoreError> {
-        directory::membership(self, team, user, fence).await
+    ) -> Result<Vec<(UserId, Membership)>, StoreError> {
+        directory::memberships(self, team, users, fence).await
     }
 
     async fn owner_count(&self, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError> {

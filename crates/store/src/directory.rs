@@ -16,13 +16,25 @@ pub trait DirectoryStore: fmt::Debug + Send + Sync + 'static {
     /// Returns the team.
     async fn team(&self, team: &TeamId, fence: Option<Fence>) -> Result<Option<Team>, StoreError>;
 
+    /// Returns what each of `users` who is a member is in `team`, each once, in no particular order; nothing when there is no
+    /// such team. One round trip whatever the number of users.
+    async fn memberships(
+        &self,
+        team: &TeamId,
+        users: &[UserId],
+        fence: Option<Fence>,
+    ) -> Result<Vec<(UserId, Membership)>, StoreError>;
+
     /// Returns what `user` is in `team`; `None` when there is no such team or the user is no member.
     async fn membership(
         &self,
         team: &TeamId,
         user: &UserId,
         fence: Option<Fence>,
-    ) -> Result<Option<Membership>, StoreError>;
+    ) -> Result<Option<Membership>, StoreError> {
+        let found = self.memberships(team, std::slice::from_ref(user), fence).await?;
+        Ok(found.into_iter().next().map(|(_, membership)| membership))
+    }
 
     /// Returns how many owners `team` has.
     async fn owner_count(&self, team: &TeamId, fence: Option<Fence>) -> Result<u64, StoreError>;

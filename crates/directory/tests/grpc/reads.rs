@@ -2,7 +2,9 @@
 
 use huddle_domain::Role;
 use huddle_proto::{
-    directory::v1::{AddMemberRequest, GetUserNamesRequest, ListMembersRequest, ListUserTeamsRequest},
+    directory::v1::{
+        AddMemberRequest, GetMembershipsRequest, GetUserNamesRequest, ListMembersRequest, ListUserTeamsRequest,
+    },
     event::v1 as event,
     gateway::v1::ErrorCode,
 };
@@ -129,4 +131,32 @@ async fn health_and_reflection_need_no_token() {
     let mut answers = client.server_reflection_info(tokio_stream::iter([asked])).await.unwrap().into_inner();
     let file = answers.message().await.unwrap().unwrap().message_response.unwrap();
     assert!(matches!(file, v1::server_reflection_response::MessageResponse::FileDescriptorResponse(_)), "{file:?}");
+}
+
+#[tokio::test]
+async fn memberships_of_all_who_come_at_once_are_one_question_with_the_service_token_only() {
+    let directory = Directory::start().await;
+    let _storing = directory.backend.keep_storing();
+    directory.found("team").await;
+    let memberships = async |caller: Caller, team: &str, users: Vec<String>| {
+        let message = GetMembershipsRequest { team: team.to_owned(), users, min_seq: 0 };
+        let answer = directory.client().get_memberships(caller.request(message)).await;
+        let answer = answer.map_err(|status| code(&status))?.into_inner();
+        Ok(answer.memberships.into_iter().map(|member| (member.user.clone(), member.role)).collect::<Vec<_>>())
+    };
+    let asked =
+        |count: usize| ["olga".to_owned()].into_iter().chain((0..).map(|it| format!("u{it}"))).take(count).collect();
+    for count in [1, 2, 1_000] {
+        let found = memberships(Caller::Service, "team", asked(count)).await;
+        assert_eq!(found, Ok(vec![("olga".to_owned(), event::Role::Owner.into())]), "{count}");
+    }
+    assert_eq!(memberships(Caller::Service, "nowhere", asked(1)).await, Ok(Vec::new()));
+    for (caller, users, refusal) in [
+        (Caller::Service, asked(0), ErrorCode::InvalidArgument),
+        (Caller::Service, asked(1_001), ErrorCode::InvalidArgument),
+        (Caller::User("olga"), asked(1), ErrorCode::Forbidden),
+        (Caller::Nobody, asked(1), ErrorCode::InvalidToken),
+    ] {
+        assert_eq!(memberships(caller, "team", users).await, Err(refusal));
+    }
 }

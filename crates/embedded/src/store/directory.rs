@@ -3,7 +3,7 @@
 use huddle_domain::{Name, TeamId, UserId};
 use huddle_store::{
     Member, Membership, Page, StoreError, Team, UserTeam,
-    backend::{MemberColumns, TeamColumns, role, truncate, user_name},
+    backend::{MemberColumns, TeamColumns, membership, role, truncate, user_name},
 };
 use sqlx::{FromRow, Row as _, SqlitePool, sqlite::SqliteRow};
 
@@ -11,10 +11,10 @@ use super::{error::store_error, row::parameter};
 
 const TEAM: &str = "SELECT team_id, name, archived, created_seq, created_time_ms FROM teams WHERE team_id = ?1";
 
-const MEMBERSHIP: &str = "
-    SELECT members.role, teams.archived
-    FROM members JOIN teams USING (team_id)
-    WHERE members.team_id = ?1 AND members.user_id = ?2";
+const MEMBERSHIPS: &str = "
+    SELECT members.user_id, members.role, teams.archived
+    FROM (SELECT DISTINCT value FROM jsonb_each(?2)) AS wanted CROSS JOIN members JOIN teams USING (team_id)
+    WHERE members.team_id = ?1 AND members.user_id = wanted.value";
 
 const OWNER_COUNT: &str = "SELECT count(*) FROM members WHERE team_id = ?1 AND role = 'owner'";
 
@@ -83,23 +83,20 @@ pub(crate) async fn team(pool: &SqlitePool, team: &TeamId) -> Result<Option<Team
     Ok(row.map(|row| row.0.into_team()).transpose()?)
 }
 
-/// Returns what `user` is in `team`.
-pub(crate) async fn membership(
+/// Returns what those of `users` are in `team` who are members.
+pub(crate) async fn memberships(
     pool: &SqlitePool,
     team: &TeamId,
-    user: &UserId,
-) -> Result<Option<Membership>, StoreError> {
-    let row = sqlx::query_as::<_, (String, i64)>(MEMBERSHIP)
+    users: &[UserId],
+) -> Result<Vec<(UserId, Membership)>, StoreError> {
+    let rows = sqlx::query_as::<_, (String, String, i64)>(MEMBERSHIPS)
         .bind(team.as_str())
-        .bind(user.as_str())
-        .fetch_optional(pool)
+        .bind(parameter(users.iter().map(UserId::as_str)))
+        .fetch_all(pool)
         .await
-        .map_err(|error| store_error("reading a membership", error))?;
-    let Some((name, archived)) = row else {
-        return Ok(None);
-    };
-    let role = role(&name, || format!("({team}, {user})"))?;
-    Ok(Some(Membership { role, team_archived: archived != 0 }))
+        .map_err(|error| store_error("reading memberships", error))?;
+    let found = rows.into_iter().map(|(user, role, archived)| membership(team, &user, &role, archived != 0));
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Returns how many owners `team` has.

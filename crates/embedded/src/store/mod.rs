@@ -22,7 +22,7 @@ mod teams;
 mod tests;
 
 pub(crate) use apply::{apply, check_order, progress};
-pub(crate) use directory::{list_members, list_user_teams, membership, owner_count, team, user_names};
+pub(crate) use directory::{list_members, list_user_teams, memberships, owner_count, team, user_names};
 pub(crate) use error::{is_refusal, store_error};
 pub(crate) use events::{events_between, list_events};
 pub(crate) use import::import;

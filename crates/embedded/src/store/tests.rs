@@ -129,8 +129,8 @@ async fn a_batch_that_the_log_appended_is_stored_without_another_row() {
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&mut *connection).await.unwrap();
     assert_eq!(rows, 3);
     drop(connection);
-    let membership = directory::membership(&pool, &team("a"), &UserId::parse("ann").unwrap()).await.unwrap();
-    assert_eq!(membership.unwrap().role, Role::Owner);
+    let memberships = directory::memberships(&pool, &team("a"), &[UserId::parse("ann").unwrap()]).await.unwrap();
+    assert_eq!(memberships[0].1.role, Role::Owner);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use huddle_domain::{Name, Role, TeamId, UnixMillis, UserId};
 
 use super::{Unreadable, from_bigint};
-use crate::{Member, Team};
+use crate::{Member, Membership, Team};
 
 /// The columns of a team's row, in the order in which statements select them.
 #[derive(Debug)]
@@ -64,6 +64,18 @@ impl MemberColumns {
 pub fn user_name((user_id, name): (String, String)) -> Result<(UserId, Name), Unreadable> {
     let row = || user_id.clone();
     Ok((read("users", "user_id", UserId::parse(&user_id), row)?, read("users", "name", Name::parse(&name), row)?))
+}
+
+/// What a user is in a team, from a row of `members` and the team's row.
+pub fn membership(
+    team: &TeamId,
+    user_id: &str,
+    role_name: &str,
+    team_archived: bool,
+) -> Result<(UserId, Membership), Unreadable> {
+    let row = || format!("({team}, {user_id})");
+    let user = read("members", "user_id", UserId::parse(user_id), row)?;
+    Ok((user, Membership { role: role(role_name, row)?, team_archived }))
 }
 
 /// The role with this name, in the row of `members` with this key.

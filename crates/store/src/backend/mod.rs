@@ -9,7 +9,7 @@ mod page;
 mod tally;
 
 pub use columns::{EventColumns, KindColumns, Unreadable, from_bigint, to_bigint};
-pub use directory::{MemberColumns, TeamColumns, role, user_name};
+pub use directory::{MemberColumns, TeamColumns, membership, role, user_name};
 pub use insertion::{Insertion, NewRows, concerns_directory, ends_of_changes, judge};
 pub use mentions::{MentionRow, mention_bound, mention_rows};
 pub use page::{MessageWindow, event_page, message_page, truncate};

@@ -1,6 +1,6 @@
 //! Teams and members as the events left them.
 
-use huddle_domain::{EventKind, Role, Seq};
+use huddle_domain::{EventKind, Role, Seq, UserId};
 
 use super::{
     Fixture,
@@ -38,6 +38,24 @@ pub async fn a_team_is_created_renamed_and_archived<F: Fixture>(fixture: &F) {
     let listed = store.list_user_teams(&user("ann"), None, 10).await.unwrap().items;
     assert_eq!(listed.iter().map(|item| (&item.team, item.role)).collect::<Vec<_>>(), [(&expected, Role::Owner)]);
     assert_eq!(store.list_events(&team("a"), Seq::ZERO, 10, None).await.unwrap().items.len(), 4);
+}
+
+/// One question for many users, of whom some are asked for twice, some are members of another team, and some of none.
+pub async fn memberships_of_many_users_are_read_at_once<F: Fixture>(fixture: &F) {
+    let store = fixture.open().await;
+    let mut writer = claim(&*store, P0).await;
+    let members = (2..=1_500).map(|seq| added("a", seq, &format!("u{seq}"), Role::Member));
+    let elsewhere = [created("b", 1_501, "eve"), added("b", 1_502, "u2", Role::Owner)];
+    store_all(&mut *writer, [created("a", 1, "ann")].into_iter().chain(members).chain(elsewhere)).await;
+
+    let asked: Vec<UserId> = (2..=998).map(|number| user(&format!("u{number}"))).collect();
+    let others = ["eve", "nobody", "u2"].map(user);
+    let mut found = store.memberships(&team("a"), &[asked.clone(), others.to_vec()].concat(), None).await.unwrap();
+    found.sort_by_key(|(user, _)| asked.iter().position(|asked| asked == user));
+    let expected = Membership { role: Role::Member, team_archived: false };
+    assert!(found.into_iter().eq(asked.into_iter().map(|user| (user, expected))));
+    assert_eq!(store.memberships(&team("a"), &[], None).await.unwrap(), []);
+    assert_eq!(store.memberships(&team("nowhere"), &[user("ann")], None).await.unwrap(), []);
 }
 
 /// The latest event about a member counts, within a batch as over several.

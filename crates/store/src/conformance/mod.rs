@@ -30,8 +30,8 @@ pub use claims::{
 };
 pub use directory::{
     a_member_comes_changes_and_goes, a_second_creation_takes_nothing_over, a_team_is_created_renamed_and_archived,
-    members_and_teams_are_paged_in_byte_order, the_newest_name_of_a_user_is_shown_everywhere,
-    what_is_not_there_is_not_found,
+    members_and_teams_are_paged_in_byte_order, memberships_of_many_users_are_read_at_once,
+    the_newest_name_of_a_user_is_shown_everywhere, what_is_not_there_is_not_found,
 };
 pub use events::{
     a_hundred_thousand_events_are_paged_by_key, a_thousand_sends_are_found_at_once,
@@ -102,6 +102,7 @@ macro_rules! store_conformance {
             items_at_or_below_the_position_are_skipped
             keys_of_other_teams_and_senders_do_not_collide
             live_events_follow_on_imported_ones
+            memberships_of_many_users_are_read_at_once
             members_and_teams_are_paged_in_byte_order
             mentions_are_listed_newest_first_over_all_teams
             names_of_many_users_are_read_at_once

@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod faults;
+mod gaps;
 mod handover;
+mod holed;
+mod older;
+mod strained;
 mod support;
 mod work;

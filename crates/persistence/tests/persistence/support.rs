@@ -54,12 +54,17 @@ impl Stack {
 
     /// Starts persistence with connections of its own, as a process of its own would.
     pub(crate) async fn replica(&self) -> Replica {
+        self.replica_with(self.log().await, &self.store_config())
+    }
+
+    /// Starts persistence between `log` and a store with this configuration.
+    pub(crate) fn replica_with(&self, log: Arc<dyn Log>, store: &huddle_store_postgres::Config) -> Replica {
         let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
         let readiness = Readiness::new(shutdown.clone());
         let parts = Parts {
             config: Config::default(),
-            log: self.log().await,
-            store: self.store(),
+            log,
+            store: Arc::new(PostgresStore::new(store).unwrap()),
             metrics: &metrics,
             readiness: &readiness,
         };
@@ -73,17 +78,49 @@ impl Stack {
     pub(crate) async fn cut_owners(&self) {
         const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE application_name LIKE 'huddle partition %'";
-        let psql = self.tools.postgres_bin().unwrap().join("psql");
-        let output = Command::new(psql).arg(self.postgres.url_of(DATABASE)).args(["-c", CUT]).output().await.unwrap();
+        self.sql(CUT).await;
+    }
+
+    /// What Postgres answers to these statements: a line for each row, with `|` between columns.
+    pub(crate) async fn sql(&self, statements: &str) -> String {
+        let output = self.psql(statements).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// A session that does `statements`.
+    pub(crate) fn psql(&self, statements: &str) -> Command {
+        let mut psql = Command::new(self.tools.postgres_bin().unwrap().join("psql"));
+        psql.arg(self.postgres.url_of(DATABASE)).args(["-qAt", "-v", "ON_ERROR_STOP=1", "-c", statements]);
+        psql.kill_on_drop(true);
+        psql
+    }
+
+    /// The gaps on record: a line for each, `after|before`.
+    pub(crate) async fn gaps(&self) -> String {
+        self.sql("SELECT after_seq, before_seq FROM log_gaps WHERE partition = 0 ORDER BY 1, 2").await
+    }
+
+    pub(crate) async fn dead_letter_count(&self) -> String {
+        self.sql("SELECT count(*) FROM dead_letters").await
     }
 
     /// Puts bytes into the log that no version of Huddle would.
     pub(crate) async fn append_raw(&self, team: &TeamId, payload: &[u8]) {
+        self.publish_raw(&format!("huddle.log.0.{team}"), payload).await;
+    }
+
+    /// Takes everything up to `seq` out of the log, as time does.
+    pub(crate) async fn forget(&self, seq: Seq) {
+        let request = format!("{{\"seq\": {}}}", seq.next());
+        self.publish_raw("$JS.API.STREAM.PURGE.HUDDLE_LOG_0", request.as_bytes()).await;
+    }
+
+    async fn publish_raw(&self, subject: &str, payload: &[u8]) {
         let url = self.nats.url();
         let address = Path::new(&url).file_name().unwrap().to_str().unwrap().to_owned();
         let mut socket = TcpStream::connect(address).await.unwrap();
-        let header = format!("CONNECT {{\"verbose\":false}}\r\nPUB huddle.log.0.{team} {}\r\n", payload.len());
+        let header = format!("CONNECT {{\"verbose\":false}}\r\nPUB {subject} {}\r\n", payload.len());
         socket.write_all(&[header.as_bytes(), payload, b"\r\nPING\r\n"].concat()).await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"PONG\r\n") {
@@ -91,7 +128,7 @@ impl Stack {
         }
     }
 
-    fn store_config(&self) -> huddle_store_postgres::Config {
+    pub(crate) fn store_config(&self) -> huddle_store_postgres::Config {
         let url = Secret::new(self.postgres.url_of(DATABASE));
         huddle_store_postgres::Config { url, max_connections: 4, ..huddle_store_postgres::Config::default() }
     }

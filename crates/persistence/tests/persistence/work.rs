@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use huddle_domain::{EventKind, Seq};
 use huddle_log::{Condition, Log as _, StoredMark};
+use huddle_proto::{encode_new_event, event::v1 as wire};
 use huddle_store::{DirectoryStore as _, PartitionStore as _};
+use prost::Message as _;
 use tokio::time::timeout;
 
 use crate::support::{
@@ -63,11 +65,39 @@ async fn an_entry_that_is_no_event_is_put_aside_and_its_neighbours_are_stored() 
     for poison in [&b"\xff\xff\xff"[..], b"", b"{\"json\": true}", &[0; 4_096]] {
         stack.append_raw(&team("a"), poison).await;
     }
+    let event = |change: &dyn Fn(&mut wire::Event)| {
+        let mut event = wire::Event::decode(&*encode_new_event(&message(&team("a"), 99))).unwrap();
+        change(&mut event);
+        event.encode_to_vec()
+    };
+    let body = |text: String| {
+        event(&move |event| {
+            let Some(wire::event::Kind::Posted(posted)) = &mut event.kind else { panic!("it is a message") };
+            posted.body.clone_from(&text);
+        })
+    };
+    let well_formed_and_not_allowed = [
+        body("a NUL \0 in it".to_owned()),
+        body("x".repeat(100_000)),
+        body(String::new()),
+        event(&|event| event.sender = "7".repeat(300)),
+        event(&|event| event.client_id = "a.b > *".to_owned()),
+        event(&|event| event.team = "another".to_owned()),
+        event(&|event| event.kind = None),
+    ];
+    for poison in &well_formed_and_not_allowed {
+        stack.append_raw(&team("a"), poison).await;
+    }
     published.extend(publish(&*log, &team("a"), 11, 10).await);
     stored_up_to(&store, published[19].0).await;
     assert_exactly_once(&stored(&store, &team("a")).await, &published);
     let undecodable = "huddle_persistence_dead_letters_total{reason=\"undecodable\"}";
-    eventually(PATIENCE, async || replica.metric(undecodable) == 4).await;
+    eventually(PATIENCE, async || replica.metric(undecodable) == 11).await;
+    assert_eq!(stack.sql("SELECT count(*), count(DISTINCT seq) FROM dead_letters").await, "11|11", "one each");
+    let kept = stack.sql("SELECT encode(payload, 'hex') FROM dead_letters ORDER BY seq OFFSET 4").await;
+    let sent =
+        well_formed_and_not_allowed.map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    assert_eq!(kept, sent.join("\n"), "as they stand in the log");
     assert_eq!(replica.metric("huddle_persistence_gaps_total"), 0);
     replica.stop().await;
 }

@@ -1,9 +1,22 @@
 //! What clients did and saw, written down, and the checker that decides from it whether the guarantees held.
 //!
 //! [`recording`] is the format: one line for each thing that a client did or saw, and at the end what history shows.
-//! Nothing here talks to a service, so that a recording can be checked anywhere, any number of times, with the same
-//! outcome.
+//! [`check()`] takes a whole recording and says what is wrong. Nothing here talks to a service, so that a recording can be
+//! checked anywhere, any number of times, with the same outcome.
 
 #![deny(missing_docs)]
 
+mod check;
+mod facts;
+mod findings;
+mod options;
 pub mod recording;
+mod report;
+mod rules;
+
+pub use self::{
+    check::check,
+    options::Options,
+    recording::Recording,
+    report::{Counts, Finding, Report, Rule, RuleCount},
+};

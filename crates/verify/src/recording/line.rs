@@ -38,54 +38,54 @@ pub struct Header {
     pub began_ms: u64,
 }
 
-/// One thing that a client did or saw.
+/// One thing that a client did or saw. `S` is how names and texts are held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct Line<S = String> {
     /// When: microseconds since the recording began.
     pub at_us: u64,
     /// Who: a name of the client's own, unique in the recording and kept across reconnects.
-    pub client: String,
+    pub client: S,
     /// On which of the client's connections, counted from 0. A line without a connection (a read over another way, a
     /// change of members) bears the number of the present or of the next one.
     pub connection: u32,
     /// What.
     #[serde(flatten)]
-    pub note: Note,
+    pub note: Note<S>,
 }
 
 /// What a client did or saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
-pub enum Note {
+pub enum Note<S = String> {
     /// The connection is open and its user is known.
     Connected {
         /// The user.
-        user: String,
+        user: S,
         /// The gateway, or what else answers.
-        gateway: String,
+        gateway: S,
         /// What of a team this connection shows.
         sees: Sees,
     },
     /// The connection is gone.
     Disconnected {
         /// In words: for people.
-        reason: String,
+        reason: S,
     },
     /// A send leaves the client: written before the first byte goes out, at every attempt.
     Send {
         /// The team.
-        team: String,
+        team: S,
         /// The idempotency key within team and sender.
-        client_id: String,
+        client_id: S,
         /// Of the body: see [`digest`].
-        digest: String,
+        digest: S,
     },
     /// The first receipt: the log has the message.
     Accepted {
         /// The team.
-        team: String,
+        team: S,
         /// The idempotency key.
-        client_id: String,
+        client_id: S,
         /// The message's position.
         seq: u64,
         /// Whether the service says that an earlier attempt had been taken.
@@ -94,57 +94,57 @@ pub enum Note {
     /// A send was refused.
     Refused {
         /// The team.
-        team: String,
+        team: S,
         /// The idempotency key.
-        client_id: String,
+        client_id: S,
         /// The stable error code.
-        code: String,
+        code: S,
         /// Whether trying again may help: if so, what became of this attempt is unknown.
         retryable: bool,
     },
     /// The second receipt: all that this connection sent to the team and was accepted up to `seq` is in the record.
     Stored {
         /// The team.
-        team: String,
+        team: S,
         /// Up to here, inclusive.
         seq: u64,
     },
     /// The client asks for a team's events.
     Subscribe {
         /// The team.
-        team: String,
+        team: S,
         /// After this position (exclusive); `None` = only what happens from now on.
         after: Option<u64>,
     },
     /// The subscription stands.
     Subscribed {
         /// The team.
-        team: String,
+        team: S,
         /// The team's last position at that moment.
         last_seq: u64,
     },
     /// An event arrived.
-    Event(EventNote),
+    Event(EventNote<S>),
     /// The service says that everything up to `seq` has been sent.
     CaughtUp {
         /// The team.
-        team: String,
+        team: S,
         /// Up to here, inclusive.
         seq: u64,
     },
     /// The subscription ended without the client asking for it.
     Ended {
         /// The team.
-        team: String,
+        team: S,
         /// The stable code.
-        code: String,
+        code: S,
     },
     /// A read of history leaves the client.
     Read {
         /// The read's number, unique within the client.
         read: u64,
         /// The team.
-        team: String,
+        team: S,
         /// Events after this position (exclusive).
         after: u64,
         /// The answer must hold everything up to this position; 0 = whatever is stored.
@@ -155,7 +155,7 @@ pub enum Note {
         /// The read's number.
         read: u64,
         /// The page, oldest first, of all kinds unless the connection sees messages only.
-        events: Vec<EventNote>,
+        events: Vec<EventNote<S>>,
         /// Whether there are more events after the last one here.
         has_more: bool,
     },
@@ -164,14 +164,14 @@ pub enum Note {
         /// The read's number.
         read: u64,
         /// The stable error code.
-        code: String,
+        code: S,
     },
     /// A change of members was acknowledged to this client, who had asked for it.
     MembershipChange {
         /// The team.
-        team: String,
+        team: S,
         /// Whose membership.
-        user: String,
+        user: S,
         /// The position of its event.
         seq: u64,
         /// Added or removed.
@@ -180,19 +180,19 @@ pub enum Note {
     /// A fault begins.
     Fault {
         /// The row of the list of faults, or another name of the fault.
-        row: String,
+        row: S,
         /// In words: for people.
-        what: String,
+        what: S,
     },
     /// A fault is over.
     Healed {
         /// As in the [`Note::Fault`].
-        row: String,
+        row: S,
     },
     /// After healing, this client has everything of the team up to here and expects nothing more.
     Settled {
         /// The team.
-        team: String,
+        team: S,
         /// The client's cursor.
         cursor: u64,
     },
@@ -201,9 +201,9 @@ pub enum Note {
     /// empty team has one without events.
     History {
         /// The team.
-        team: String,
+        team: S,
         /// The events, in the order shown.
-        events: Vec<EventNote>,
+        events: Vec<EventNote<S>>,
     },
 }
 
@@ -229,27 +229,89 @@ pub enum Change {
 
 /// An event, as someone saw it. What that way of seeing does not show is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventNote {
+pub struct EventNote<S = String> {
     /// The team.
-    pub team: String,
+    pub team: S,
     /// The position.
     pub seq: u64,
     /// The position of the team's event before it; 0 = the first, or not known; absent = not shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prev_seq: Option<u64>,
     /// Who caused it.
-    pub sender: String,
+    pub sender: S,
     /// The sender's idempotency key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<S>,
     /// Of the body, when it is a message: see [`digest`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<S>,
     /// One of [`kind`], or any other.
-    pub kind: String,
+    pub kind: S,
     /// The user added or removed; the owner, where a team is created.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<S>,
+}
+
+impl<S> Line<S> {
+    /// The same with every name and text put through `f`.
+    pub(crate) fn map<T>(self, mut f: impl FnMut(S) -> T) -> Line<T> {
+        let client = f(self.client);
+        Line { at_us: self.at_us, client, connection: self.connection, note: self.note.map(&mut f) }
+    }
+}
+
+impl<S> Note<S> {
+    fn map<T>(self, f: &mut impl FnMut(S) -> T) -> Note<T> {
+        match self {
+            Self::Connected { user, gateway, sees } => Note::Connected { user: f(user), gateway: f(gateway), sees },
+            Self::Disconnected { reason } => Note::Disconnected { reason: f(reason) },
+            Self::Send { team, client_id, digest } => {
+                Note::Send { team: f(team), client_id: f(client_id), digest: f(digest) }
+            }
+            Self::Accepted { team, client_id, seq, duplicate } => {
+                Note::Accepted { team: f(team), client_id: f(client_id), seq, duplicate }
+            }
+            Self::Refused { team, client_id, code, retryable } => {
+                Note::Refused { team: f(team), client_id: f(client_id), code: f(code), retryable }
+            }
+            Self::Stored { team, seq } => Note::Stored { team: f(team), seq },
+            Self::Subscribe { team, after } => Note::Subscribe { team: f(team), after },
+            Self::Subscribed { team, last_seq } => Note::Subscribed { team: f(team), last_seq },
+            Self::Event(event) => Note::Event(event.map(f)),
+            Self::CaughtUp { team, seq } => Note::CaughtUp { team: f(team), seq },
+            Self::Ended { team, code } => Note::Ended { team: f(team), code: f(code) },
+            Self::Read { read, team, after, min_seq } => Note::Read { read, team: f(team), after, min_seq },
+            Self::ReadDone { read, events, has_more } => {
+                Note::ReadDone { read, events: events.into_iter().map(|event| event.map(f)).collect(), has_more }
+            }
+            Self::ReadRefused { read, code } => Note::ReadRefused { read, code: f(code) },
+            Self::MembershipChange { team, user, seq, kind } => {
+                Note::MembershipChange { team: f(team), user: f(user), seq, kind }
+            }
+            Self::Fault { row, what } => Note::Fault { row: f(row), what: f(what) },
+            Self::Healed { row } => Note::Healed { row: f(row) },
+            Self::Settled { team, cursor } => Note::Settled { team: f(team), cursor },
+            Self::History { team, events } => {
+                let team = f(team);
+                Note::History { team, events: events.into_iter().map(|event| event.map(f)).collect() }
+            }
+        }
+    }
+}
+
+impl<S> EventNote<S> {
+    fn map<T>(self, f: &mut impl FnMut(S) -> T) -> EventNote<T> {
+        EventNote {
+            team: f(self.team),
+            seq: self.seq,
+            prev_seq: self.prev_seq,
+            sender: f(self.sender),
+            client_id: self.client_id.map(&mut *f),
+            digest: self.digest.map(&mut *f),
+            kind: f(self.kind),
+            subject: self.subject.map(f),
+        }
+    }
 }
 
 /// What stands for a body: the first 16 hexadecimal digits of the SHA-256 of its UTF-8.

@@ -4,11 +4,15 @@
 //! did and saw things; lines of different clients are compared by their times only.
 
 mod line;
+mod names;
 mod reader;
+mod whole;
 mod writer;
 
+pub(crate) use self::names::Name;
 pub use self::{
     line::{Change, EventNote, FORMAT, HISTORY_CLIENT, Header, Line, Note, Sees, digest, kind},
     reader::{LINE_BYTES_MAX, ReadError, Reader},
+    whole::Recording,
     writer::Writer,
 };

@@ -102,7 +102,7 @@ mod tests {
     const HEALED: &str = "{\"at_us\":5,\"client\":\"world\",\"connection\":0,\"note\":\"healed\",\"row\":\"F1\"}\n";
 
     fn error_of(text: &str) -> String {
-        let outcome = Reader::new(text.as_bytes()).and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
+        let outcome = Reader::new(text.as_bytes()).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         outcome.unwrap_err().to_string()
     }
 

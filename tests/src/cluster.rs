@@ -258,6 +258,11 @@ impl Cluster {
         nats_request::request(&url, asker, "$JS.API.META.LEADER.STEPDOWN", "").await.map(drop)
     }
 
+    /// Asks JetStream's API, past Huddle, as an operator does; `subject` is what follows `$JS.API.`.
+    pub async fn jetstream(&self, subject: &str, payload: &str) -> Result<serde_json::Value> {
+        nats_request::request(&self.nats.url(), Asker::Anybody, &format!("$JS.API.{subject}"), payload).await
+    }
+
     /// Waits until Postgres holds everything that the log does.
     pub async fn wait_until_stored(&mut self) -> Result<()> {
         #[derive(serde::Deserialize)]

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use huddle_client::{Encoding, Followed, Follower, OutgoingMessage, Receipt, SendError, Sender, SenderOptions};
+use huddle_client::{Encoding, Followed, Follower, OutgoingMessage, Receipt, Sender, SenderOptions};
 use huddle_domain::{ClientId, Seq, TeamId};
 use huddle_tests::{Access, StoredEvent, until};
 use tokio::{
@@ -46,6 +46,12 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
+    /// Adds a message that somebody else sent, with its position.
+    pub(crate) fn add(&self, key: Key, seq: u64) {
+        locked(&self.sent).insert(key.clone());
+        locked(&self.receipts).push((Instant::now(), key, seq));
+    }
+
     pub(crate) fn receipts(&self) -> usize {
         locked(&self.receipts).len()
     }
@@ -62,38 +68,48 @@ impl Notes {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Talk,
+    Hold,
+    Stop,
+}
+
 /// What one reader has seen, in the order in which it came.
 type Seen = Arc<Mutex<Vec<(u64, Key)>>>;
+
+/// What a reader who began after a position has seen.
+type Reader = (Seq, Seen);
 
 /// Writers who never stop, and a reader at each gateway who began with the team.
 #[derive(Debug)]
 pub(crate) struct Talk {
     pub(crate) notes: Arc<Notes>,
-    stop: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     writers: JoinSet<Result<()>>,
     readers: JoinSet<()>,
-    seen: Vec<Seen>,
+    seen: Vec<Reader>,
 }
 
 impl Talk {
     /// Makes the team and lets its members begin.
     pub(crate) async fn start(access: &Access, gateways: usize, manner: Manner) -> Result<Self> {
-        let members: Vec<String> = (0..manner.writers).map(writer).chain((0..=gateways).map(reader)).collect();
+        let members: Vec<String> = (0..manner.writers).map(writer).chain((0..gateways).map(reader)).collect();
         access.create_team(TEAM, &members.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         let mut talk = Self {
             notes: Arc::default(),
-            stop: watch::Sender::new(false),
+            phase: watch::Sender::new(Phase::Talk),
             writers: JoinSet::new(),
             readers: JoinSet::new(),
             seen: Vec::new(),
         };
         for gateway in 0..gateways {
-            talk.read(access, gateway, &reader(gateway))?;
+            talk.read(access, gateway, &reader(gateway), Seq::ZERO)?;
         }
         for number in 0..manner.writers {
             let client = access.client_options(number % gateways, &writer(number), Encoding::Proto)?;
             let sender = Sender::new(SenderOptions { client, in_flight_max: manner.in_flight });
-            let writing = write(sender, writer(number), manner, Arc::clone(&talk.notes), talk.stop.subscribe());
+            let writing = write(sender, writer(number), manner, Arc::clone(&talk.notes), talk.phase.subscribe());
             talk.writers.spawn(writing);
         }
         Ok(talk)
@@ -109,9 +125,22 @@ impl Talk {
         }
     }
 
-    /// Sends nothing new, and waits until everything that was sent has its receipt.
+    /// Sends nothing new until [`Talk::go_on`], and waits until everything that was sent has its receipt.
+    pub(crate) async fn hold(&mut self) -> Result<()> {
+        self.phase.send_replace(Phase::Hold);
+        until("everything that was sent has its receipt", PATIENCE, async || {
+            Ok((self.notes.receipts() == locked(&self.notes.sent).len()).then_some(()))
+        })
+        .await
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.phase.send_replace(Phase::Talk);
+    }
+
+    /// Sends nothing new any more, and waits until everything that was sent has its receipt.
     pub(crate) async fn fall_silent(&mut self) -> Result<()> {
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Stop);
         let silent = async {
             while let Some(ended) = self.writers.join_next().await {
                 ended??;
@@ -149,9 +178,9 @@ impl Talk {
             distinct.len()
         );
 
-        let gateways = self.seen.len();
-        self.read(access, 0, &reader(gateways))?;
-        for (number, seen) in self.seen.iter().enumerate() {
+        self.read(access, 0, &reader(0), Seq::ZERO)?;
+        for (number, (after, seen)) in self.seen.iter().enumerate() {
+            let history: Vec<_> = history.iter().filter(|(seq, _)| *seq > after.get()).cloned().collect();
             let all = async || Ok((locked(seen).len() >= history.len()).then_some(()));
             let all = until("a reader has seen everything", PATIENCE, all).await;
             let seen = locked(seen).clone();
@@ -162,11 +191,12 @@ impl Talk {
         Ok(posted.len())
     }
 
-    fn read(&mut self, access: &Access, gateway: usize, user: &str) -> Result<()> {
+    /// Adds a reader of everything after a position.
+    pub(crate) fn read(&mut self, access: &Access, gateway: usize, user: &str, after: Seq) -> Result<()> {
         let options = access.client_options(gateway, user, Encoding::Proto)?;
-        let mut follower = Follower::new(options, TeamId::parse(TEAM)?, Some(Seq::ZERO));
+        let mut follower = Follower::new(options, TeamId::parse(TEAM)?, Some(after));
         let seen = Seen::default();
-        self.seen.push(Arc::clone(&seen));
+        self.seen.push((after, Arc::clone(&seen)));
         self.readers.spawn(async move {
             loop {
                 match follower.next().await {
@@ -195,47 +225,50 @@ async fn write(
     user: String,
     manner: Manner,
     notes: Arc<Notes>,
-    mut stop: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) -> Result<()> {
-    let note = |(key, outcome): (Key, Result<u64, SendError>)| {
-        let seq = outcome.with_context(|| format!("{key:?}"))?;
-        locked(&notes.receipts).push((Instant::now(), key, seq));
-        anyhow::Ok(())
-    };
     let mut under_way = FuturesUnordered::new();
-    for number in 0.. {
-        while under_way.len() >= manner.in_flight {
-            tokio::select! {
-                Some(outcome) = under_way.next() => note(outcome)?,
-                _ = stop.wait_for(|stop| *stop) => break,
+    let mut number = 0;
+    loop {
+        let present = *phase.borrow_and_update();
+        if present == Phase::Talk && under_way.len() < manner.in_flight {
+            let id = format!("{user}-{number}");
+            number += 1;
+            let message = OutgoingMessage::new(TeamId::parse(TEAM)?, body(&id, manner.body_bytes));
+            let message = OutgoingMessage { client_id: ClientId::parse(&id)?, ..message };
+            let key = (user.clone(), id);
+            locked(&notes.sent).insert(key.clone());
+            let pending = sender.start_send(message, manner.receipt).await?;
+            under_way.push(async move { (key, pending.receipt().await) });
+            continue;
+        }
+        if present == Phase::Stop && under_way.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            Some((key, outcome)) = under_way.next() => {
+                let seq = outcome.with_context(|| format!("{key:?}"))?.seq.get();
+                locked(&notes.receipts).push((Instant::now(), key, seq));
             }
+            changed = phase.changed() => changed.context("the talk is over")?,
         }
-        if *stop.borrow() {
-            break;
-        }
-        let id = format!("{user}-{number}");
-        let message = OutgoingMessage::new(TeamId::parse(TEAM)?, format!("{id:x<width$}", width = manner.body_bytes));
-        let message = OutgoingMessage { client_id: ClientId::parse(&id)?, ..message };
-        let key = (user.clone(), id);
-        locked(&notes.sent).insert(key.clone());
-        let pending = sender.start_send(message, manner.receipt).await?;
-        under_way.push(async move { (key, pending.receipt().await.map(|accepted| accepted.seq.get())) });
     }
-    while let Some(outcome) = under_way.next().await {
-        note(outcome)?;
-    }
-    Ok(())
+}
+
+/// The text of the message `id`.
+pub(crate) fn body(id: &str, bytes: usize) -> String {
+    format!("{id:x<bytes$}")
 }
 
 fn key_of(event: &StoredEvent) -> Key {
     (event.sender.clone(), event.client_id.clone())
 }
 
-fn writer(number: usize) -> String {
+pub(crate) fn writer(number: usize) -> String {
     format!("writer-{number}")
 }
 
-fn reader(number: usize) -> String {
+pub(crate) fn reader(number: usize) -> String {
     format!("reader-{number}")
 }
 

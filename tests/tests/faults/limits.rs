@@ -1,0 +1,169 @@
+//! Something is full, or gone: the log's own limit, the disk under a node of NATS, the files that a gateway may open, the
+//! stream itself.
+
+use std::{collections::BTreeMap, fs, time::Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use huddle_client::{Accepted, Client, Encoding, Receipt, RequestError};
+use huddle_domain::{ClientId, Seq, TeamId};
+use huddle_proto::gateway::v1::ErrorCode;
+use huddle_tests::{Cluster, ClusterOptions, Service, http};
+use tokio::time::timeout;
+
+use crate::talk::{Key, Manner, PATIENCE, TEAM, Talk, body, lost, reader, writer};
+
+const STREAM: &str = "HUDDLE_LOG_0";
+/// The longest body that there is.
+const BODY_BYTES: usize = 4_000;
+const MEBIBYTE: u64 = 1024 * 1024;
+/// What the log may hold at first: about a thousand of the longest messages.
+const SMALL_BYTES: u64 = 4 * MEBIBYTE;
+/// And when an operator has raised it.
+const LARGE_BYTES: u64 = 128 * MEBIBYTE;
+/// Refusals that are looked at.
+const REFUSALS: usize = 20;
+const MORE: usize = 1_000;
+
+const MANNER: Manner = Manner { writers: 8, in_flight: 16, body_bytes: BODY_BYTES, receipt: Receipt::Accepted };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f15_a_log_at_its_max_bytes_refuses_sends_loses_nothing_and_goes_on_when_the_limit_is_raised() -> Result<()> {
+    let mut cluster = Box::pin(Cluster::start(ClusterOptions { nats_nodes: 3, ..ClusterOptions::default() })).await?;
+    limit_log(&mut cluster, SMALL_BYTES).await?;
+    let mut talk = Talk::start(&cluster, cluster.gateways.len(), MANNER).await?;
+    let (client, _frames) = client_of(&cluster, 0).await?;
+    let refused = timeout(PATIENCE, until_refused(&client, &talk, "full")).await.context("the log is never full")??;
+
+    let accepted = talk.notes.positions();
+    cluster.wait_until_stored().await?;
+    let lost = lost(&accepted, &cluster.stored_events(TEAM).await?).len();
+    ensure!(lost == 0, "{lost} of {} accepted are not stored while the log is full", accepted.len());
+    assert_retries_are_answered(&cluster, &accepted, BODY_BYTES).await?;
+    for gateway in &cluster.gateways {
+        assert_is_alive(gateway).await?;
+    }
+
+    limit_log(&mut cluster, LARGE_BYTES).await?;
+    let raised = Instant::now();
+    talk.receipts(accepted.len() + 1).await?;
+    let back = raised.elapsed();
+    talk.receipts(accepted.len() + MORE).await?;
+    for id in &refused {
+        let accepted = send(&client, id, BODY_BYTES).await?;
+        ensure!(!accepted.duplicate, "{id} was refused, and is in the log");
+        talk.notes.add((writer(0), id.to_string()), accepted.seq.get());
+    }
+    talk.fall_silent().await?;
+    cluster.wait_until_stored().await?;
+    let in_all = talk.assert_whole(&cluster).await?;
+    println!(
+        "full after {} accepted; accepted again {back:?} after the limit was raised and persistence had restarted; {in_all} \
+         in the end, none lost, none twice",
+        accepted.len()
+    );
+    cluster.wait_until_ready().await?;
+    Box::pin(cluster.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f16_a_stream_that_is_deleted_is_made_anew_above_and_everybody_goes_on_with_their_cursors() -> Result<()> {
+    let mut cluster = Box::pin(Cluster::start(ClusterOptions { nats_nodes: 3, ..ClusterOptions::default() })).await?;
+    let manner = Manner { body_bytes: 100, ..MANNER };
+    let mut talk = Talk::start(&cluster, cluster.gateways.len(), manner).await?;
+    talk.receipts(MORE).await?;
+    // Nobody who deletes a stream gets back what is in it alone.
+    talk.hold().await?;
+    cluster.wait_until_stored().await?;
+    let before = talk.notes.positions();
+    let highest = before.values().copied().max().unwrap_or_default();
+
+    cluster.jetstream(&format!("STREAM.DELETE.{STREAM}"), "").await?;
+    talk.go_on();
+    let deleted = Instant::now();
+    talk.receipts(before.len() + 1).await?;
+    let back = deleted.elapsed();
+    talk.receipts(before.len() + MORE).await?;
+    talk.fall_silent().await?;
+
+    let after: Vec<u64> =
+        talk.notes.positions().iter().filter(|(key, _)| !before.contains_key(*key)).map(|(_, seq)| *seq).collect();
+    let lowest = after.iter().copied().min().unwrap_or_default();
+    ensure!(lowest > highest + 1_000_000, "positions go on at {lowest} after {highest}");
+    assert_retries_are_answered(&cluster, &before, manner.body_bytes).await?;
+    let middle = before.values().copied().nth(before.len() / 2).unwrap_or_default();
+    talk.read(&cluster, 1, &reader(0), Seq::new(middle))?;
+    cluster.wait_until_stored().await?;
+    let in_all = talk.assert_whole(&cluster).await?;
+    println!(
+        "{} accepted before the stream was deleted, {in_all} in the end, none lost, none twice; accepted again after \
+         {back:?}; positions go on {} above",
+        before.len(),
+        lowest - highest
+    );
+    cluster.wait_until_ready().await?;
+    Box::pin(cluster.finish()).await
+}
+
+/// What an operator does to give the log another limit: the stream is edited, then the configuration, and persistence starts
+/// again.
+async fn limit_log(cluster: &mut Cluster, bytes: u64) -> Result<()> {
+    let mut config = cluster.jetstream(&format!("STREAM.INFO.{STREAM}"), "").await?["config"].clone();
+    config["max_bytes"] = bytes.into();
+    cluster.jetstream(&format!("STREAM.UPDATE.{STREAM}"), &config.to_string()).await?;
+    let text = fs::read_to_string(cluster.config())?;
+    let is_limit = |line: &&str| line.starts_with("max_bytes");
+    let present = text.lines().find(is_limit).context("no limit in the configuration")?.to_owned();
+    fs::write(cluster.config(), text.replace(&present, &format!("max_bytes = {bytes}")))?;
+    for replica in &mut cluster.persistence {
+        replica.terminate().await?;
+        replica.restart().await?;
+    }
+    Ok(())
+}
+
+async fn client_of(cluster: &Cluster, gateway: usize) -> Result<(Client, huddle_client::IncomingFrames)> {
+    Ok(Box::pin(Client::connect(&cluster.client_options(gateway, &writer(0), Encoding::Json)?)).await?)
+}
+
+async fn send(client: &Client, id: &ClientId, bytes: usize) -> Result<Accepted, RequestError> {
+    let team = TeamId::parse(TEAM).expect("a team's id");
+    client.send(&team, id, body(id.as_str(), bytes)).await
+}
+
+/// Sends until enough is refused, and holds each refusal to its words. Returns what was refused.
+async fn until_refused(client: &Client, talk: &Talk, why: &str) -> Result<Vec<ClientId>> {
+    let mut refused = Vec::new();
+    for number in 0.. {
+        let id = ClientId::parse(&format!("probe-{number}"))?;
+        match send(client, &id, BODY_BYTES).await {
+            Ok(accepted) => talk.notes.add((writer(0), id.to_string()), accepted.seq.get()),
+            Err(RequestError::Refused(refusal)) => {
+                ensure!(refusal.code == ErrorCode::Unavailable && refusal.code.is_retryable(), "{refusal}");
+                ensure!(refusal.message.contains(why), "{refusal}");
+                refused.push(id);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if refused.len() == REFUSALS {
+            break;
+        }
+    }
+    Ok(refused)
+}
+
+/// What was accepted and is sent once more is where it was.
+async fn assert_retries_are_answered(cluster: &Cluster, before: &BTreeMap<Key, u64>, bytes: usize) -> Result<()> {
+    let (client, _frames) = client_of(cluster, 1).await?;
+    let own = before.iter().filter(|((user, id), _)| *user == writer(0) && id.starts_with(user.as_str()));
+    for ((_, id), seq) in own.take(REFUSALS) {
+        let accepted = send(&client, &ClientId::parse(id)?, bytes).await?;
+        ensure!(accepted.duplicate && accepted.seq.get() == *seq, "a retry of {id} at {seq}: {accepted:?}");
+    }
+    Ok(())
+}
+
+async fn assert_is_alive(service: &Service) -> Result<()> {
+    let health = http::get(&format!("{}/healthz", service.admin_url()), None).await?;
+    ensure!(health.status == 200, "{} is not alive: {}", service.name(), health.body);
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 mod ci;
 mod documents;
+mod faults;
 mod generate;
 mod repo;
 mod run;
@@ -35,6 +36,11 @@ enum Chore {
     /// Uses nextest, or cargo test where nextest is not to be had. End-to-end tests find the binary through HUDDLE_BIN,
     /// which this sets; to run a single one by hand, set it yourself.
     Test(test::Options),
+    /// Breaks processes and connections of a cluster under load, and checks that all guarantees hold.
+    ///
+    /// Without arguments the tests of all rows of the list of faults run, one after the other. Each run leaves a recording
+    /// of what all clients did and saw, logs, a picture (timeline.svg) and a report in target/faults.
+    Faults(faults::Options),
     /// Makes the committed protobuf code and the page of the protocol anew from `proto/`, without protoc.
     Generate(generate::Options),
     /// Checks that links in the documents lead somewhere, and that the files that they name exist.
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Tools(options) => tools::install(options),
         Chore::Test(options) => test::test(&options),
+        Chore::Faults(options) => faults::faults(&options),
         Chore::Generate(options) => generate::generate(options),
         Chore::Documents => documents::check(),
         Chore::Ci => ci::run(),

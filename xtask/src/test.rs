@@ -67,13 +67,18 @@ fn prepare(arguments: &[String]) -> Result<(Command, Runner)> {
 }
 
 /// The end-to-end tests start this binary; cargo does not build it for them, because they are another package.
-fn build_binary() -> Result<PathBuf> {
+pub(crate) fn build_binary() -> Result<PathBuf> {
     run::visibly(run::cargo().args(["build", "--package", "huddle"]))?;
+    built("huddle")
+}
+
+/// The program `name` that cargo has built.
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     // This program was built into the same directory by the same profile.
-    let binary = own.with_file_name("huddle");
+    let binary = own.with_file_name(name);
     if !binary.is_file() {
-        bail!("cargo built no {}: run this as `cargo xtask test`, not as a release build", binary.display());
+        bail!("cargo built no {}: run this as `cargo xtask`, not as a release build", binary.display());
     }
     Ok(binary)
 }

@@ -86,7 +86,7 @@ async fn random(seed: Option<u64>, time: Duration) -> Result<()> {
     loop {
         world.say(&format!("round {round}"));
         Box::pin(schedule::run(&mut world, &schedule::plan(seed, round))).await?;
-        world.measure();
+        world.measure_all();
         Box::pin(world.settle()).await.with_context(|| format!("round {round} of seed {seed}"))?;
         if began.elapsed() >= time {
             break;

@@ -7,7 +7,7 @@ use huddle_devstack::{Process, Signal};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::Instant;
 
-use super::World;
+use super::{World, wire::Link};
 use crate::Service;
 
 /// How long a round breaks things.
@@ -26,6 +26,34 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 const END_BOUND: Duration = Duration::from_secs(20);
 /// How long clients may take after the last fault, before the round settles. That is for the figures: settling waits too.
 const BACK_BOUND: Duration = Duration::from_secs(60);
+
+/// All nodes of NATS, as wires name them.
+const NATS: &str = "nats";
+/// Each node of NATS.
+const ROUTES: [&str; 3] = ["n1", "n2", "n3"];
+/// What slow wires are like.
+const SLOW_LATENCY: Duration = Duration::from_millis(200);
+const SLOW_JITTER: Duration = Duration::from_millis(100);
+const SLOW_BYTES_PER_SECOND: u64 = 64 * 1024;
+
+/// The wires that break.
+const WIRES: [(&str, &str); 15] = [
+    ("gateway-0", NATS),
+    ("gateway-1", NATS),
+    ("gateway-0", "history-0"),
+    ("gateway-1", "history-0"),
+    ("gateway-0", "directory-0"),
+    ("persistence-0", NATS),
+    ("persistence-1", NATS),
+    ("persistence-0", "postgres"),
+    ("persistence-1", "postgres"),
+    ("history-0", "postgres"),
+    ("directory-0", "postgres"),
+    ("directory-0", NATS),
+    ("n1", NATS),
+    ("n2", NATS),
+    ("n3", NATS),
+];
 
 /// What a fault happens to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +136,11 @@ impl Planned {
         self.at + self.lasts
     }
 
+    /// Whether it separates a node of NATS from the others.
+    fn is_route(&self) -> bool {
+        matches!(self.target, Target::Wires(from, NATS) if ROUTES.contains(&from))
+    }
+
     /// What may not be hit by two faults at once: one node of NATS at a time, so that there is a majority.
     fn touches(&self) -> Vec<&'static str> {
         match self.target {
@@ -119,7 +152,9 @@ impl Planned {
             Target::Directory => vec!["directory-0"],
             Target::NatsLeader | Target::NatsNode(_) => vec!["nats"],
             Target::Postgres => vec!["postgres"],
-            Target::Wires(from, to) => vec![from, to],
+            Target::Wires(_, NATS) if self.is_route() => vec!["nats"],
+            // The backend stays whole: only this one does not reach it.
+            Target::Wires(from, _) => vec![from],
         }
     }
 }
@@ -150,16 +185,21 @@ pub fn plan(seed: u64, round: u32) -> Vec<Planned> {
 fn draw(rng: &mut StdRng) -> (Target, Harm) {
     const PROCESS: [Harm; 3] = [Harm::Kill, Harm::Pause, Harm::Terminate];
     let index = rng.random_range(0..2);
-    let target = match rng.random_range(0..9) {
+    let target = match rng.random_range(0..14) {
         0 | 1 => Target::Gateway(index),
         2 | 3 => Target::Persistence(index),
         4 => Target::History,
         5 => Target::Directory,
         6 => Target::NatsLeader,
         7 => Target::NatsNode(rng.random_range(0..3)),
-        _ => Target::Postgres,
+        8 => Target::Postgres,
+        _ => {
+            let (from, to) = WIRES[rng.random_range(0..WIRES.len())];
+            Target::Wires(from, to)
+        }
     };
     let harm = match target {
+        Target::Wires(..) => [Harm::Cut, Harm::Silence, Harm::Slow][rng.random_range(0..3)],
         // A paused postmaster keeps its sessions: nothing happens to those who have one.
         Target::Postgres => [Harm::Kill, Harm::Terminate][index],
         _ => PROCESS[rng.random_range(0..PROCESS.len())],
@@ -236,7 +276,15 @@ async fn begin(world: &mut World, planned: Planned) -> Result<Open> {
             let signal = if planned.target == Target::Postgres { Signal::Interrupt } else { Signal::Terminate };
             process(world, planned.target, node).signal(signal)?;
         }
-        Harm::Cut | Harm::Silence | Harm::Slow => {}
+        Harm::Cut | Harm::Silence | Harm::Slow => {
+            if let Some(wires) = wires(world, planned.target) {
+                match planned.harm {
+                    Harm::Cut => wires.cut(),
+                    Harm::Silence => wires.silence(),
+                    _ => wires.slow(SLOW_LATENCY, SLOW_JITTER, SLOW_BYTES_PER_SECOND),
+                };
+            }
+        }
     }
     Ok(Open { planned, node })
 }
@@ -247,7 +295,12 @@ async fn end(world: &mut World, fault: &Open) -> Result<()> {
         Harm::Pause => return process(world, planned.target, *node).resume(),
         Harm::Terminate => drop(process(world, planned.target, *node).wait(END_BOUND).await?),
         Harm::Kill => {}
-        Harm::Cut | Harm::Silence | Harm::Slow => return Ok(()),
+        Harm::Cut | Harm::Silence | Harm::Slow => {
+            if let Some(wires) = wires(world, planned.target) {
+                wires.heal();
+            }
+            return Ok(());
+        }
     }
     match planned.target {
         Target::NatsLeader | Target::NatsNode(_) => world.cluster.nats.node(*node).restart().await,
@@ -268,6 +321,11 @@ fn service(world: &mut World, target: Target) -> Option<&mut Service> {
         Target::Directory => &mut world.cluster.directory,
         Target::NatsLeader | Target::NatsNode(_) | Target::Postgres | Target::Wires(..) => return None,
     })
+}
+
+fn wires(world: &World, target: Target) -> Option<Link> {
+    let Target::Wires(from, to) = target else { return None };
+    Some(world.cluster.wires().between(from, to))
 }
 
 fn process(world: &mut World, target: Target, node: usize) -> &mut Process {

@@ -51,7 +51,7 @@ impl WorldOptions {
     /// a fleet of the default size. The seed is that of the environment.
     pub fn of(row: &str) -> Self {
         let seed = env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()).unwrap_or(DEFAULT_SEED);
-        let cluster = ClusterOptions { nats_nodes: 3, ..ClusterOptions::default() };
+        let cluster = ClusterOptions { nats_nodes: 3, wired: true, ..ClusterOptions::default() };
         Self { row: row.to_owned(), seed, cluster, fleet: FleetOptions::default() }
     }
 
@@ -186,8 +186,17 @@ impl World {
 
     /// What the faults did that are under way, or were last: from the first mark of them until now. Goes into the report.
     pub fn measure(&mut self) -> Measured {
+        self.measure_from(self.round.faults_from_us.unwrap_or_default())
+    }
+
+    /// The same from the first mark of the present fleet on, whatever was healed since then.
+    pub fn measure_all(&mut self) -> Measured {
+        let first = self.round.recorder.replay(|tape| tape.faults().first().map(|fault| fault.from_us));
+        self.measure_from(first.unwrap_or_default())
+    }
+
+    fn measure_from(&mut self, from_us: u64) -> Measured {
         let now_us = self.round.recorder.now_us();
-        let from_us = self.round.faults_from_us.unwrap_or_default();
         let measured = self.round.recorder.replay(|tape| Measured::of(tape, from_us, now_us));
         self.say(&measured.to_string());
         self.measured.push(measured.clone());

@@ -7,12 +7,19 @@ use anyhow::{Context as _, Result, ensure};
 use huddle_client::{Accepted, Client, Encoding, Receipt, RequestError};
 use huddle_domain::{ClientId, Seq, TeamId};
 use huddle_proto::gateway::v1::ErrorCode;
-use huddle_tests::{Cluster, ClusterOptions, Service, http};
+use huddle_tests::{
+    Cluster, ClusterOptions, Service,
+    faults::disk::{Disk, in_own_mounts},
+    http, until,
+};
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::talk::{Key, Manner, PATIENCE, TEAM, Talk, body, lost, reader, writer};
 
 const STREAM: &str = "HUDDLE_LOG_0";
+/// Room for the limit of the log, of which NATS promises three quarters.
+const DISK_MEBIBYTES: u64 = 1024;
 /// The longest body that there is.
 const BODY_BYTES: usize = 4_000;
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -32,7 +39,8 @@ async fn f15_a_log_at_its_max_bytes_refuses_sends_loses_nothing_and_goes_on_when
     limit_log(&mut cluster, SMALL_BYTES).await?;
     let mut talk = Talk::start(&cluster, cluster.gateways.len(), MANNER).await?;
     let (client, _frames) = client_of(&cluster, 0).await?;
-    let refused = timeout(PATIENCE, until_refused(&client, &talk, "full")).await.context("the log is never full")??;
+    let refused =
+        timeout(PATIENCE, until_refused(&client, &talk, "full", REFUSALS)).await.context("the log is never full")??;
 
     let accepted = talk.notes.positions();
     cluster.wait_until_stored().await?;
@@ -63,6 +71,99 @@ async fn f15_a_log_at_its_max_bytes_refuses_sends_loses_nothing_and_goes_on_when
     );
     cluster.wait_until_ready().await?;
     Box::pin(cluster.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f15_sends_go_on_when_the_disk_of_the_leading_node_is_full_and_that_node_is_back_after_a_restart() -> Result<()>
+{
+    let name =
+        "limits::f15_sends_go_on_when_the_disk_of_the_leading_node_is_full_and_that_node_is_back_after_a_restart";
+    in_own_mounts(name, async || {
+        let Filled { mut cluster, mut talk, disks, _files } = Box::pin(Filled::start(3)).await?;
+        let leader = until_some_node_leads(&mut cluster).await?;
+        disks[leader].fill()?;
+        let accepted = talk.notes.receipts();
+        let full = Instant::now();
+        until("another node leads", PATIENCE, async || {
+            let leads = cluster.leader_of(0).await?;
+            Ok(leads.filter(|leads| *leads != leader))
+        })
+        .await?;
+        talk.receipts(accepted + MORE).await?;
+        let went_on = full.elapsed();
+        let silence = talk.notes.longest_silence();
+        until_unhealthy(&mut cluster, leader).await?;
+
+        disks[leader].make_room()?;
+        cluster.nats.node(leader).restart().await?;
+        let restarted = Instant::now();
+        cluster.nats.wait_until_ready().await?;
+        talk.receipts(talk.notes.receipts() + MORE).await?;
+        talk.fall_silent().await?;
+        cluster.wait_until_stored().await?;
+        // It holds what it has missed.
+        let last = cluster.last_seq_as_seen_by((leader + 1) % 3, 0).await?;
+        until("the node has caught up", PATIENCE, async || {
+            Ok((cluster.last_seq_as_seen_by(leader, 0).await? == last).then_some(()))
+        })
+        .await?;
+        let caught_up = restarted.elapsed();
+        let in_all = talk.assert_whole(&cluster).await?;
+        println!(
+            "{accepted} accepted before the leader's disk was full; {MORE} more {went_on:?} later, no receipt for \
+             {silence:?} at most; the node had caught up {caught_up:?} after its restart; {in_all} in the end, none lost, \
+             none twice"
+        );
+        cluster.wait_until_ready().await?;
+        Box::pin(cluster.finish()).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f15_a_full_disk_under_the_only_node_refuses_sends_and_after_its_restart_with_room_nothing_is_lost()
+-> Result<()> {
+    let name =
+        "limits::f15_a_full_disk_under_the_only_node_refuses_sends_and_after_its_restart_with_room_nothing_is_lost";
+    in_own_mounts(name, async || {
+        let Filled { mut cluster, mut talk, disks, _files } = Box::pin(Filled::start(1)).await?;
+        disks[0].fill()?;
+        let (client, _frames) = client_of(&cluster, 0).await?;
+        let refused = timeout(PATIENCE, until_refused(&client, &talk, "", 1)).await.context("nothing is refused")??;
+        until_unhealthy(&mut cluster, 0).await?;
+        let accepted = talk.notes.positions();
+        cluster.wait_until_stored().await?;
+        let lost = lost(&accepted, &cluster.stored_events(TEAM).await?).len();
+        ensure!(lost == 0, "{lost} of {} accepted are not stored while the disk is full", accepted.len());
+        assert_retries_are_answered(&cluster, &accepted, BODY_BYTES).await?;
+        for gateway in &cluster.gateways {
+            assert_is_alive(gateway).await?;
+        }
+
+        disks[0].make_room()?;
+        // Room alone does not help: nats-server gives up its stream until it starts again.
+        cluster.nats.node(0).restart().await?;
+        let restarted = Instant::now();
+        talk.receipts(accepted.len() + 1).await?;
+        let back = restarted.elapsed();
+        talk.receipts(accepted.len() + MORE).await?;
+        for id in &refused {
+            // It may be in the log: what was answered is that nobody knows.
+            let accepted = send(&client, id, BODY_BYTES).await?;
+            talk.notes.add((writer(0), id.to_string()), accepted.seq.get());
+        }
+        talk.fall_silent().await?;
+        cluster.wait_until_stored().await?;
+        let in_all = talk.assert_whole(&cluster).await?;
+        println!(
+            "{} accepted before the disk was full; again {back:?} after the restart; {in_all} in the end, none lost, none \
+             twice",
+            accepted.len()
+        );
+        cluster.wait_until_ready().await?;
+        Box::pin(cluster.finish()).await
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,6 +205,43 @@ async fn f16_a_stream_that_is_deleted_is_made_anew_above_and_everybody_goes_on_w
     Box::pin(cluster.finish()).await
 }
 
+/// A deployment whose nodes of NATS have disks of their own, and people who talk.
+struct Filled {
+    cluster: Cluster,
+    talk: Talk,
+    disks: Vec<Disk>,
+    _files: TempDir,
+}
+
+impl Filled {
+    async fn start(nats_nodes: usize) -> Result<Self> {
+        let files = tempfile::Builder::new().prefix("huddle-full-").tempdir()?;
+        let disk = |number: usize| {
+            let image = files.path().join(format!("n{number}.img"));
+            Disk::mount(&image, &files.path().join(format!("n{number}")), DISK_MEBIBYTES)
+        };
+        let disks = (1..=nats_nodes).map(disk).collect::<Result<_>>()?;
+        let nats_data = Some(files.path().to_owned());
+        let cluster = Cluster::start(ClusterOptions { nats_nodes, nats_data, ..ClusterOptions::default() }).await?;
+        let mut talk = Talk::start(&cluster, cluster.gateways.len(), MANNER).await?;
+        talk.receipts(MORE).await?;
+        Ok(Self { cluster, talk, disks, _files: files })
+    }
+}
+
+async fn until_some_node_leads(cluster: &mut Cluster) -> Result<usize> {
+    until("a node leads", PATIENCE, async || cluster.leader_of(0).await).await
+}
+
+/// Waits until the node says that it is not healthy, which is what has it started again where somebody watches over it.
+async fn until_unhealthy(cluster: &mut Cluster, node: usize) -> Result<()> {
+    let health = format!("http://127.0.0.1:{}/healthz", cluster.nats.node(node).monitor_port());
+    until("the node says that it is not healthy", PATIENCE, async || {
+        Ok((http::get(&health, None).await?.status == 503).then_some(()))
+    })
+    .await
+}
+
 /// What an operator does to give the log another limit: the stream is edited, then the configuration, and persistence starts
 /// again.
 async fn limit_log(cluster: &mut Cluster, bytes: u64) -> Result<()> {
@@ -131,7 +269,7 @@ async fn send(client: &Client, id: &ClientId, bytes: usize) -> Result<Accepted, 
 }
 
 /// Sends until enough is refused, and holds each refusal to its words. Returns what was refused.
-async fn until_refused(client: &Client, talk: &Talk, why: &str) -> Result<Vec<ClientId>> {
+async fn until_refused(client: &Client, talk: &Talk, why: &str, count: usize) -> Result<Vec<ClientId>> {
     let mut refused = Vec::new();
     for number in 0.. {
         let id = ClientId::parse(&format!("probe-{number}"))?;
@@ -144,7 +282,7 @@ async fn until_refused(client: &Client, talk: &Talk, why: &str) -> Result<Vec<Cl
             }
             Err(error) => return Err(error.into()),
         }
-        if refused.len() == REFUSALS {
+        if refused.len() == count {
             break;
         }
     }

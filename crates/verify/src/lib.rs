@@ -3,6 +3,8 @@
 //! [`recording`] is the format: one line for each thing that a client did or saw, and at the end what history shows.
 //! [`check()`] takes a whole recording and says what is wrong. Nothing here talks to a service, so that a recording can be
 //! checked anywhere, any number of times, with the same outcome.
+//!
+//! [`team::Check`] judges the history of one team of a live system, as far as that shows anything.
 
 #![deny(missing_docs)]
 
@@ -13,6 +15,7 @@ mod options;
 pub mod recording;
 mod report;
 mod rules;
+pub mod team;
 
 pub use self::{
     check::check,

@@ -203,6 +203,18 @@ fn histories(lines: &mut [Line]) -> Vec<&mut Vec<EventNote>> {
     histories.collect()
 }
 
+fn drop_row(lines: &mut [Line], seq: u64) {
+    for events in histories(lines) {
+        events.retain(|event| event.seq != seq);
+    }
+}
+
+fn any_history<'l>(lines: &'l mut [Line], random: &mut Random) -> &'l mut Vec<EventNote> {
+    let mut histories = histories(lines);
+    let which = random.below(histories.len());
+    histories.swap_remove(which)
+}
+
 fn choose<T: Clone>(random: &mut Random, from: &[T]) -> Option<T> {
     (!from.is_empty()).then(|| from[random.below(from.len())].clone())
 }
@@ -219,7 +231,7 @@ const MUTATIONS: &[Mutation] = &[
         "drop an accepted row",
         |lines, random| {
             let (_, seq) = choose(random, &accepted(lines))?;
-            histories(lines).into_iter().for_each(|events| events.retain(|event| event.seq != seq));
+            drop_row(lines, seq);
             Some(())
         },
         Rule::Lost,
@@ -232,7 +244,7 @@ const MUTATIONS: &[Mutation] = &[
                 _ => None,
             });
             let seq = choose(random, &stored.collect::<Vec<_>>())?;
-            histories(lines).into_iter().for_each(|events| events.retain(|event| event.seq != seq));
+            drop_row(lines, seq);
             Some(())
         },
         Rule::StoredLie,
@@ -245,7 +257,7 @@ const MUTATIONS: &[Mutation] = &[
                 _ => None,
             });
             let seq = choose(random, &changes.collect::<Vec<_>>())?;
-            histories(lines).into_iter().for_each(|events| events.retain(|event| event.seq != seq));
+            drop_row(lines, seq);
             Some(())
         },
         Rule::Lost,
@@ -253,9 +265,7 @@ const MUTATIONS: &[Mutation] = &[
     (
         "repeat a row",
         |lines, random| {
-            let mut histories = histories(lines);
-            let which = random.below(histories.len());
-            let events = &mut histories[which];
+            let events = any_history(lines, random);
             let mut copy = events[random.below(events.len())].clone();
             copy.seq = events.last()?.seq + 1;
             copy.prev_seq = None;
@@ -277,19 +287,12 @@ const MUTATIONS: &[Mutation] = &[
     (
         "show what is below the cursor",
         |lines, random| {
-            let resumed: Vec<(usize, Note)> = lines
-                .iter()
-                .enumerate()
-                .filter_map(|(index, line)| match &line.note {
-                    Note::Subscribe { team, after: Some(after) } => {
-                        let seen = events(lines).into_iter().map(|(_, event)| event);
-                        let old = seen.filter(|event| event.team == *team && event.seq <= *after).last()?;
-                        Some((index, Note::Event(old.clone())))
-                    }
-                    _ => None,
-                })
-                .collect();
-            let (index, note) = choose(random, &resumed)?;
+            let subscribed = lines_that(lines, |line| matches!(line.note, Note::Subscribe { after: Some(_), .. }));
+            let index = choose(random, &subscribed)?;
+            let Note::Subscribe { team, after: Some(after) } = &lines[index].note else { return None };
+            let is_old = |event: &EventNote| event.team == *team && event.seq <= *after;
+            let old = events(lines).into_iter().rfind(|(_, event)| is_old(event))?.1;
+            let note = Note::Event(old.clone());
             lines.insert(index + 1, Line { note, ..lines[index].clone() });
             Some(())
         },
@@ -298,22 +301,12 @@ const MUTATIONS: &[Mutation] = &[
     (
         "add a row that nobody sent",
         |lines, random| {
-            let mut histories = histories(lines);
-            let which = random.below(histories.len());
-            let last = histories[which].last()?.clone();
+            let events = any_history(lines, random);
+            let last = events.last()?.clone();
             let (client_id, digest) = (Some("phantom".to_owned()), Some(digest("phantom")));
             let (seq, kind, subject) = (last.seq + 1, kind::POSTED.to_owned(), None);
             let sender = "ann".to_owned();
-            histories[which].push(EventNote {
-                seq,
-                prev_seq: Some(last.seq),
-                sender,
-                client_id,
-                digest,
-                kind,
-                subject,
-                ..last
-            });
+            events.push(EventNote { seq, prev_seq: Some(last.seq), sender, client_id, digest, kind, subject, ..last });
             Some(())
         },
         Rule::Unsent,
@@ -391,9 +384,7 @@ const MUTATIONS: &[Mutation] = &[
     (
         "swap two rows",
         |lines, random| {
-            let mut histories = histories(lines);
-            let which = random.below(histories.len());
-            let events = &mut histories[which];
+            let events = any_history(lines, random);
             let index = random.below(events.len() - 1);
             events.swap(index, index + 1);
             Some(())
@@ -406,7 +397,7 @@ const MUTATIONS: &[Mutation] = &[
             let shown: Vec<usize> = events(lines).into_iter().map(|(index, _)| index).collect();
             let index = choose(random, &shown)?;
             let Note::Event(event) = &mut lines[index].note else { return None };
-            event.sender = "eve".to_owned();
+            event.sender = "eve".into();
             Some(())
         },
         Rule::Disagreement,

@@ -17,6 +17,7 @@ use crate::{
     config::{Config, without_credentials},
     connect::{Link, connect_to_one},
     live::unix_millis,
+    monitor::{Monitor, MonitorFacts},
     retry::{Cause, Limits, Miss, until_answered},
     stream as settings, subject,
 };
@@ -29,6 +30,8 @@ const ASKED_AT_ONCE: usize = 16;
 pub struct Inspection {
     /// Every server that the configuration names, in its order.
     pub servers: Vec<InspectedServer>,
+    /// Every monitoring address that the configuration names, in its order.
+    pub monitors: Vec<InspectedMonitor>,
     /// The servers' clock; `None` as long as no partition exists to be asked for it.
     pub clock: Option<Clock>,
     /// Every partition, ascending.
@@ -42,6 +45,15 @@ pub struct InspectedServer {
     pub address: String,
     /// What it says of itself, or why it could not be asked (one line).
     pub answer: Result<ServerFacts, String>,
+}
+
+/// A monitoring address of the configuration.
+#[derive(Debug, Clone)]
+pub struct InspectedMonitor {
+    /// The address.
+    pub address: String,
+    /// What the server there says, or why it could not be asked (one line).
+    pub answer: Result<MonitorFacts, String>,
 }
 
 /// What a server says of itself.
@@ -120,7 +132,9 @@ pub async fn inspect(config: &Config) -> Result<Inspection, LogError> {
     let mut answers = stream::iter(partitions.iter())
         .map(|partition| ask_partition(&link, config, partition))
         .buffered(ASKED_AT_ONCE);
-    let mut inspection = Inspection { servers, clock: None, partitions: Vec::new() };
+    let monitors =
+        stream::iter(&config.monitors).map(|address| ask_monitor(address)).buffered(ASKED_AT_ONCE).collect().await;
+    let mut inspection = Inspection { servers, monitors, clock: None, partitions: Vec::new() };
     while let Some(answer) = answers.next().await {
         let (partition, clock) = answer?;
         inspection.clock = inspection.clock.or(clock);
@@ -141,6 +155,14 @@ async fn ask_server(server: &str) -> InspectedServer {
         Err(_) => Err("no answer in time".to_owned()),
     };
     InspectedServer { address: without_credentials(server), answer }
+}
+
+async fn ask_monitor(address: &str) -> InspectedMonitor {
+    let answer = match Monitor::parse(address) {
+        Ok(monitor) => monitor.ask().await.map_err(|cause| cause.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    InspectedMonitor { address: address.to_owned(), answer }
 }
 
 /// The answer to a question about a stream, with the one thing that the client library leaves out.

@@ -14,7 +14,7 @@ use crate::{
     by_team::{self, Beginning},
     config::Config,
     connect::Link,
-    live,
+    live, production,
     publisher::Publisher,
     reader,
     retry::{Cause, Miss, until_answered},
@@ -49,7 +49,8 @@ impl NatsLog {
     ///
     /// # Errors
     /// [`LogError::Unsuitable`] for settings out of bounds, refused credentials, a server that is too old or lacks
-    /// JetStream; [`LogError::Unavailable`] when no server answers within some seconds.
+    /// JetStream, or, in production, does not sync or does not say so; [`LogError::Unavailable`] when no server answers
+    /// within some seconds.
     pub async fn connect(config: Config) -> Result<Self, LogError> {
         config.validate()?;
         let partitions = Partitions::new(config.partitions).map_err(|error| LogError::Unsuitable {
@@ -57,6 +58,7 @@ impl NatsLog {
             remedy: error.to_string(),
         })?;
         let link = Arc::new(Link::open(&config).await?);
+        production::check_servers(&config).await?;
         let closed = CancellationToken::new();
         let publishers = partitions.iter().map(|partition| Publisher::spawn(Arc::clone(&link), partition)).collect();
         let beginnings = partitions.iter().map(|_| Beginning::default()).collect();

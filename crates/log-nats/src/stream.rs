@@ -14,6 +14,7 @@ use crate::{
     advance,
     config::Config,
     connect::Link,
+    production,
     retry::{Cause, Miss, until_answered},
     subject,
 };
@@ -67,7 +68,9 @@ pub(crate) async fn check(link: &Link, config: &Config, partition: Partition) ->
             Some(info) if advance::fence_of(&info.config).is_some() => {
                 Err(Miss::Final(advance::fenced().unavailable("checking a partition")))
             }
-            Some(info) => check_settings(&info.config, &settings, Scope::Structure).map_err(Miss::Final),
+            Some(info) => check_settings(&info.config, &settings, Scope::Structure)
+                .and_then(|()| production::check_stream(config, &info.config))
+                .map_err(Miss::Final),
             None => Err(Miss::Final(LogError::Missing { partition })),
         }
     })

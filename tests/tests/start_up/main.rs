@@ -4,5 +4,6 @@
 mod backends;
 mod configuration;
 mod drain;
+mod production;
 mod program;
 mod readiness;

@@ -6,6 +6,7 @@ mod bus;
 mod inspect;
 mod one_node;
 mod permissions;
+mod production;
 mod refusals;
 mod support;
 mod three_nodes;

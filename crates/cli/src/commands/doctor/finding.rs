@@ -139,6 +139,8 @@ ids! {
     NatsUnfit = "nats-unfit": "services refuse to start with a log that does not keep its promises";
     NatsServerAway = "nats-server-away": "with one server less, the next failure may stop everything";
     NatsSync = "nats-sync": "NATS syncs to disk every 2 minutes unless told otherwise: a power cut then takes acknowledged messages";
+    NatsSyncLate = "nats-sync-late": "a power cut takes what this server has acknowledged and not yet synced; if it takes all copies, it is lost";
+    NatsMonitorAway = "nats-monitor-away": "whether this server syncs to disk is not known, and in production no service starts";
     Log = "log": "each partition is a stream of NATS; its settings are a part of the guarantees";
     PartitionMissing = "partition-missing": "teams of this partition can be neither read nor written";
     PartitionUnfit = "partition-unfit": "services refuse a partition that does not keep its promises, or is not what the configuration says";

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use huddle_log::LogError;
-use huddle_log_nats::{InspectedPartition, Inspection, StreamFacts};
+use huddle_log_nats::{InspectedMonitor, InspectedPartition, Inspection, MonitorFacts, StreamFacts, SyncPolicy};
 
 use super::Nats;
 use crate::commands::doctor::{
@@ -18,6 +18,13 @@ const FILLING_PERCENT: u64 = 80;
 const FULL_PERCENT: u64 = 97;
 /// How the errors of the log begin; the finding says it already.
 const PREFIX: &str = "the log is not fit for use: ";
+
+/// What is said where nobody can look.
+const SYNC_UNSEEN: &str = "cannot be seen from here: make sure that each server's configuration says `jetstream { sync_interval: always }`, or \
+     has three copies on machines that do not lose power together; with `log.monitors` Huddle looks";
+/// The same in production.
+const SYNC_ASSERTED: &str = "`log.sync_always` is your word that each server's configuration says `jetstream { sync_interval: always }`; with \
+     `log.monitors` Huddle looks";
 
 /// `configured` are the servers of the configuration, with their passwords.
 pub(super) async fn servers(configured: &[String], nats: &Nats) -> Outcome {
@@ -52,16 +59,50 @@ pub(super) async fn servers(configured: &[String], nats: &Nats) -> Outcome {
     Outcome::found_or(findings, Id::Nats, answering.join(", "))
 }
 
-/// Huddle cannot see whether NATS syncs, so this says what to look for.
-pub(super) async fn sync(nats: &Nats) -> Outcome {
-    match inspection(nats).await {
-        Ok(_) => {
-            let found = "cannot be seen from here: make sure that each server's configuration says `jetstream { \
-                         sync_interval: always }`, or has three copies on machines that do not lose power together";
-            Outcome::ok(Id::NatsSync, found)
-        }
-        Err(outcome) => outcome,
+/// Whether the servers sync to disk before they acknowledge: clients of NATS cannot see it, its monitoring can.
+pub(super) async fn sync(is_production: bool, nats: &Nats) -> Outcome {
+    let inspection = match inspection(nats).await {
+        Ok(inspection) => inspection,
+        Err(outcome) => return outcome,
+    };
+    if inspection.monitors.is_empty() {
+        return Outcome::ok(Id::NatsSync, if is_production { SYNC_ASSERTED } else { SYNC_UNSEEN });
     }
+    let mut syncing = Vec::new();
+    let mut findings = Vec::new();
+    for monitor in &inspection.monitors {
+        match judge_sync(is_production, monitor) {
+            Ok(name) => syncing.push(name),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    let fine = format!("these servers sync to disk before they acknowledge: {}", syncing.join(", "));
+    Outcome::found_or(findings, Id::NatsSync, fine)
+}
+
+/// The name of a server that syncs, or what is to be said of it.
+fn judge_sync(is_production: bool, monitor: &InspectedMonitor) -> Result<String, Finding> {
+    let finding = match &monitor.answer {
+        Ok(MonitorFacts { name, sync: Some(SyncPolicy::Always), .. }) => return Ok(name.clone()),
+        Ok(MonitorFacts { name, sync: Some(SyncPolicy::Every(interval)), .. }) => {
+            let found = format!("{name} syncs to disk every {interval:?}, and acknowledges before");
+            let remedy = "write `jetstream { sync_interval: always }` into its configuration, and restart it";
+            if is_production {
+                Finding::problem(Id::NatsSyncLate, found, remedy)
+            } else {
+                Finding::warning(Id::NatsSyncLate, found, remedy)
+            }
+        }
+        Ok(MonitorFacts { name, sync: None, .. }) => {
+            let remedy = "let `log.monitors` name servers with JetStream only";
+            Finding::warning(Id::NatsMonitorAway, format!("{name} has no JetStream"), remedy)
+        }
+        Err(reason) => {
+            let remedy = "start that server, with `http: host:port` in its configuration, or correct `log.monitors`";
+            Finding::warning(Id::NatsMonitorAway, format!("no NATS server's monitoring answers: {reason}"), remedy)
+        }
+    };
+    Err(finding.about(monitor.address.clone()))
 }
 
 /// The partitions with one trouble each become one finding per trouble.
@@ -205,9 +246,12 @@ pub(super) fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use huddle_domain::{Partition, Seq};
 
     use super::*;
+    use crate::commands::doctor::finding::Severity;
 
     fn stream() -> StreamFacts {
         StreamFacts {
@@ -237,6 +281,21 @@ mod tests {
         let unfit = StreamFacts { unfit: Some(format!("{PREFIX}it is wrong; mend it")), ..stream() };
         let expected = Trouble::new(Id::PartitionUnfit, "it is wrong", "mend it");
         assert_eq!(troubles_of(&unfit), [expected]);
+    }
+
+    #[test]
+    fn servers_that_sync_late_or_do_not_say_are_told_apart() {
+        let judged = |is_production, answer| {
+            let monitor = InspectedMonitor { address: "http://n1:8222".to_owned(), answer };
+            judge_sync(is_production, &monitor).map_err(|finding| (finding.id, finding.severity))
+        };
+        let facts = |sync| Ok(MonitorFacts { name: "n1".to_owned(), id: "I".to_owned(), sync });
+        let late = || facts(Some(SyncPolicy::Every(Duration::from_mins(2))));
+        assert_eq!(judged(true, facts(Some(SyncPolicy::Always))), Ok("n1".to_owned()));
+        assert_eq!(judged(true, late()), Err((Id::NatsSyncLate, Severity::Problem)));
+        assert_eq!(judged(false, late()), Err((Id::NatsSyncLate, Severity::Warning)));
+        assert_eq!(judged(true, facts(None)), Err((Id::NatsMonitorAway, Severity::Warning)));
+        assert_eq!(judged(true, Err("refused".to_owned())), Err((Id::NatsMonitorAway, Severity::Warning)));
     }
 
     #[test]

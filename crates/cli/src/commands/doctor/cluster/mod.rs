@@ -57,7 +57,11 @@ pub(crate) fn checks(config: &Config, sources: &ConfigArgs) -> Vec<Check> {
             async move { log::servers(&config.log.servers, &nats).await }
         })
         .with_time(BACKEND_MAX),
-        ask!(nats, NatsSync, log::sync),
+        Check::new(Id::NatsSync, {
+            let (config, nats) = (Arc::clone(&config), nats.clone());
+            async move { log::sync(config.log.production, &nats).await }
+        })
+        .with_time(BACKEND_MAX),
         ask!(nats, Log, log::partitions),
         ask!(nats, LogSize, log::size),
         ask!(nats, ClockNats, clocks::nats),

@@ -97,6 +97,7 @@ pub struct RawWs {
     /// What came while a reply was awaited.
     aside: VecDeque<Received>,
     refusals: Vec<String>,
+    close_reason: String,
 }
 
 impl RawWs {
@@ -129,6 +130,7 @@ impl RawWs {
             requests: 0,
             aside: VecDeque::new(),
             refusals: Vec::new(),
+            close_reason: String::new(),
         };
         let mut head = format!(
             "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -287,6 +289,18 @@ impl RawWs {
         &self.refusals
     }
 
+    /// The reason that the gateway gave for its close; empty when it gave none, or has not closed.
+    pub fn close_reason(&self) -> &str {
+        &self.close_reason
+    }
+
+    /// Reads one byte, which there must be, and keeps it for later.
+    pub async fn read_a_byte(&mut self) -> Result<()> {
+        let byte = timeout(PATIENCE, self.stream.read_u8()).await.context("there is nothing to read")??;
+        self.bytes.push(byte);
+        Ok(())
+    }
+
     async fn receive_next(&mut self) -> Result<Received> {
         loop {
             let Some((opcode, payload)) = self.next_frame().await? else { return Ok(Received::End) };
@@ -294,6 +308,7 @@ impl RawWs {
                 opcode::PING => self.send(opcode::PONG, &payload).await?,
                 opcode::PONG => return Ok(Received::Pong(payload)),
                 opcode::CLOSE => {
+                    self.close_reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
                     return Ok(Received::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))));
                 }
                 opcode::TEXT if !self.is_proto => return self.note(serde_json::from_slice(&payload)?),

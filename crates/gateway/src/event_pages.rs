@@ -45,15 +45,15 @@ pub(crate) async fn read(
     size: impl Fn(&Event) -> usize,
 ) -> Result<Page, Refusal> {
     let limit = limit(wanted.limit)?;
-    if i64::try_from(wanted.after.get()).is_err() {
-        // No position is above that, and history refuses to be asked about one.
-        return Err(beyond_the_end());
-    }
     // For a stranger nothing is read, not even inside.
     if wanted.min_seq == Seq::ZERO {
         core.memberships.check(&wanted.team, user).await?;
     } else {
         core.memberships.check_as_of(&wanted.team, user, wanted.min_seq).await?;
+    }
+    if i64::try_from(wanted.after.get()).is_err() {
+        // No position is above that, and history refuses to be asked about one.
+        return Err(beyond_the_end());
     }
     let question = ListEventsRequest {
         team: wanted.team.to_string(),

@@ -18,6 +18,8 @@ pub(crate) async fn strangers_learn_nothing(world: &mut World) -> Result<()> {
             json!({"subscribe": {"team": team}}),
             json!({"subscribe": {"team": team, "after": "0"}}),
             json!({"subscribe": {"team": team, "after": u64::MAX.to_string()}}),
+            json!({"list_events": {"team": team}}),
+            json!({"list_events": {"team": team, "after": u64::MAX.to_string()}}),
             json!({"send": {"team": team, "client_id": "stranger", "body": format!("{MARK} of a stranger")}}),
             json!({"send": {"team": team, "client_id": "say-1", "body": format!("{MARK} of a stranger")}}),
         ] {
@@ -69,7 +71,12 @@ pub(crate) async fn cursors_from_the_future_are_refused(world: &mut World) -> Re
     {
         let reply = socket.request(subscribe(after)).await?;
         assert_eq!(reply["error"]["code"], "ERROR_CODE_INVALID_CURSOR", "after {after}: {reply}");
+        let reply = socket.request(json!({"list_events": {"team": TEAM, "after": after.to_string()}})).await?;
+        assert_eq!(reply["error"]["code"], "ERROR_CODE_INVALID_CURSOR", "a page after {after}: {reply}");
     }
+    // The present is a good cursor for a page, stored or not.
+    let reply = socket.request(json!({"list_events": {"team": TEAM, "after": seq.to_string()}})).await?;
+    assert_eq!(reply["events"], json!({"team": TEAM}), "{reply}");
     // None of them left a subscription behind; the present is a good cursor.
     let reply = socket.request(subscribe(seq)).await?;
     assert_eq!(reply["subscribed"]["last_seq"], seq.to_string(), "{reply}");
@@ -107,9 +114,12 @@ pub(crate) async fn a_removed_member_receives_and_sends_nothing(world: &mut Worl
     assert_eq!(ended["subscription_ended"]["team"], TEAM_OF_LEAVER, "{ended}");
     assert_eq!(ended["subscription_ended"]["error"]["code"], "ERROR_CODE_NOT_FOUND", "{ended}");
     for socket in [&mut leaver, &mut sender] {
-        for request in
-            [send("while-a-member"), send("too-late"), json!({"subscribe": {"team": TEAM_OF_LEAVER, "after": "0"}})]
-        {
+        for request in [
+            send("while-a-member"),
+            send("too-late"),
+            json!({"subscribe": {"team": TEAM_OF_LEAVER, "after": "0"}}),
+            json!({"list_events": {"team": TEAM_OF_LEAVER}}),
+        ] {
             let reply = socket.request(request).await?;
             assert_eq!(reply["error"]["code"], "ERROR_CODE_NOT_FOUND", "{reply}");
         }

@@ -254,8 +254,8 @@ impl Cluster {
     /// Asks the leader of NATS's meta group to let another node lead; node `asked` passes it on. Only a wired cluster lets a
     /// test do that.
     pub async fn step_down_meta(&mut self, asked: usize) -> Result<()> {
-        let (url, asker) = (self.nats.node(asked).url(), Asker::System(SYSTEM_PASSWORD));
-        nats_request::request(&url, asker, "$JS.API.META.LEADER.STEPDOWN", "").await.map(drop)
+        let (url, system) = (self.nats.node(asked).url(), Asker::System(SYSTEM_PASSWORD));
+        nats_request::request(&url, system, "$JS.API.META.LEADER.STEPDOWN", "").await.map(drop)
     }
 
     /// Asks JetStream's API, past Huddle, as an operator does; `subject` is what follows `$JS.API.`.

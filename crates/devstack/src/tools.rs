@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 const NATS_VARIABLE: &str = "HUDDLE_NATS_SERVER";
 const POSTGRES_VARIABLE: &str = "HUDDLE_POSTGRES_BIN";
 const CHROMIUM_VARIABLE: &str = "HUDDLE_CHROMIUM";
+const FAKETIME_VARIABLE: &str = "HUDDLE_FAKETIME";
 const MARIADB_VARIABLE: &str = "HUDDLE_MARIADB_BIN";
 
 /// The binaries of this machine: those that the environment names (`HUDDLE_NATS_SERVER`, a file, and
@@ -89,6 +90,15 @@ impl Tools {
         match from_environment(CHROMIUM_VARIABLE)? {
             Some(path) => Ok(path),
             None => self.file("bin/chromium", "cargo xtask tools --tests"),
+        }
+    }
+
+    /// The library that gives a program another clock, for `LD_PRELOAD`: `HUDDLE_FAKETIME`, a file, or else the one among
+    /// the fetched tools. It is libfaketime for programs with threads.
+    pub fn faketime(&self) -> Result<PathBuf> {
+        match from_environment(FAKETIME_VARIABLE)? {
+            Some(path) => Ok(path),
+            None => self.file("lib/libfaketimeMT.so.1", "cargo xtask tools --tests"),
         }
     }
 

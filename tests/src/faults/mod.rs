@@ -19,9 +19,12 @@
 //! # }
 //! ```
 
+mod attempts;
 mod board;
+pub mod clock;
 pub mod disk;
 mod fleet;
+mod front;
 mod measure;
 mod oracle;
 mod recorder;
@@ -31,8 +34,10 @@ mod timeline;
 pub mod wire;
 mod world;
 
+pub use attempts::{Attempt, AttemptEnd, attempts};
 pub use board::{Board, ClientState, Place, SendKey};
 pub use fleet::{Fleet, FleetOptions, Teams};
+pub use front::{Front, OldProxy};
 pub use measure::{GatewayGap, Measured};
 pub use oracle::{SETTLE_BOUND, SETTLE_MARGIN, Verdict};
 pub use recorder::{Recorder, WORLD};

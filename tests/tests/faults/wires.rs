@@ -105,9 +105,9 @@ async fn f10_a_leader_that_is_isolated_acknowledges_nothing_and_comes_back_witho
         } else {
             &["gateway-0"]
         };
-        here.iter().for_each(|process| {
+        for process in here {
             cluster.wires().between(process, name).cut();
-        });
+        }
     }
     cluster.wait_until_ready().await?;
     cluster.wires().between(names[leader], "nats").silence();

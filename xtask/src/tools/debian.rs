@@ -1,4 +1,4 @@
-//! Owns programs that come as Debian packages: each is unpacked below `.tools/` with what it needs and this machine
+//! Owns programs, and a library, that come as Debian packages: each is unpacked below `.tools/` with what it needs and this machine
 //! lacks, by apt and dpkg-deb, without root. No script of a package runs.
 //!
 //! Debian keeps one version of a package at a time, so these are not pinned: a program that is there is left alone.
@@ -22,14 +22,24 @@ const LIBRARY_DEPTH_MAX: usize = 2;
 const DOWNLOAD_RETRIES: &str = "3";
 const NO_APT_ADVICE: &str = "this machine has no apt-get and dpkg-deb";
 
+/// What is done with the file that is wanted of a package.
+#[derive(Clone, Copy)]
+enum Use {
+    /// It is started, by a starter in `.tools/bin`.
+    Start,
+    /// It is loaded into other programs, from `.tools/lib`.
+    Preload,
+}
+
 /// A program, and the packages that bring it.
 pub(super) struct Program {
-    /// Its name, and the name of the starter in `.tools/bin`.
+    /// Its name, and that of the starter or the library.
     pub(super) name: &'static str,
+    purpose: Use,
     /// Below `.tools`.
     directory: &'static str,
     packages: &'static [&'static str],
-    /// The program inside `directory`.
+    /// The program inside `directory`; of a library its name alone, since where it lies depends on the processor.
     file: &'static str,
     /// The program of a machine that has the packages; then nothing is fetched.
     system: Option<&'static str>,
@@ -37,10 +47,11 @@ pub(super) struct Program {
     pub(super) instead: &'static str,
 }
 
-pub(super) const PROGRAMS: [Program; 2] = [
+pub(super) const PROGRAMS: [Program; 3] = [
     // For the tests of the page. The font makes text look the same everywhere.
     Program {
         name: "chromium",
+        purpose: Use::Start,
         directory: "chromium",
         packages: &["chromium", "fonts-inter"],
         file: "usr/lib/chromium/chromium",
@@ -50,23 +61,43 @@ pub(super) const PROGRAMS: [Program; 2] = [
     // For the tests of the import from MySQL.
     Program {
         name: "mariadbd",
+        purpose: Use::Start,
         directory: "mariadb",
         packages: &["mariadb-server-core", "mariadb-client-core"],
         file: "usr/sbin/mariadbd",
         system: None,
         instead: "HUDDLE_MARIADB_BIN",
     },
+    // For the tests of clocks that are wrong. The variant for programs with threads.
+    Program {
+        name: "libfaketimeMT.so.1",
+        purpose: Use::Preload,
+        directory: "faketime",
+        packages: &["libfaketime"],
+        file: "libfaketimeMT.so.1",
+        system: None,
+        instead: "HUDDLE_FAKETIME",
+    },
 ];
 
 impl Program {
     pub(super) fn is_installed(&self, root: &Path) -> bool {
         let is_unpacked = is_installed(&root.join(self.directory), &self.version());
-        root.join("bin").join(self.name).exists() && (is_unpacked || self.system_file().is_some())
+        self.front(root).exists() && (is_unpacked || self.system_file().is_some())
     }
 
-    /// Puts the program into `root`, and a starter into `root/bin`.
+    /// Where others find it: a starter, or a link.
+    fn front(&self, root: &Path) -> PathBuf {
+        let directory = match self.purpose {
+            Use::Start => "bin",
+            Use::Preload => "lib",
+        };
+        root.join(directory).join(self.name)
+    }
+
+    /// Puts the program into `root`, and what others find it by into `root/bin` or `root/lib`.
     pub(super) fn install(&self, root: &Path) -> Result<()> {
-        let starter = root.join("bin").join(self.name);
+        let starter = self.front(root);
         if starter.symlink_metadata().is_ok() {
             fs::remove_file(&starter).with_context(|| cannot_write(&starter))?;
         }
@@ -78,9 +109,38 @@ impl Program {
         unpacked.with_context(|| {
             format!("{} could not be fetched; install it, and name it with {}", self.name, self.instead)
         })?;
+        if let Use::Preload = self.purpose {
+            return self.link(&starter, &directory);
+        }
         fs::write(&starter, self.starter(&directory)?).with_context(|| cannot_write(&starter))?;
         fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)).with_context(|| cannot_write(&starter))?;
         run::quietly(run::command(&starter).arg("--version")).map(drop)
+    }
+
+    /// Links the library from `front`, and sees that a program that loads it there has another clock.
+    fn link(&self, front: &Path, directory: &Path) -> Result<()> {
+        let library = self.library(directory)?.with_context(|| self.lacks_its_file())?;
+        if let Some(parent) = front.parent() {
+            fs::create_dir_all(parent).with_context(|| cannot_write(parent))?;
+        }
+        symlink(Path::new("..").join(self.directory).join(library), front).with_context(|| cannot_write(front))?;
+        let mut date = run::command("date");
+        date.arg("+%Y").env("LD_PRELOAD", front).env("FAKETIME", "@2001-06-01 00:00:00");
+        let year = run::quietly(&mut date)?;
+        if year.trim() != "2001" {
+            bail!("{} does nothing on this machine", self.name);
+        }
+        Ok(())
+    }
+
+    /// The library, relative to `directory`.
+    fn library(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        let places = library_directories(directory)?.into_iter().map(|place| place.join(self.file));
+        Ok(places.into_iter().find(|file| directory.join(file).is_file()))
+    }
+
+    fn lacks_its_file(&self) -> String {
+        format!("{} does not hold {}: see xtask/src/tools/debian.rs", self.packages.join(" and "), self.file)
     }
 
     fn system_file(&self) -> Option<&'static str> {
@@ -104,8 +164,12 @@ impl Program {
             run::quietly(run::command("dpkg-deb").arg("-x").arg(package?.path()).arg(fresh))?;
         }
         fs::remove_dir_all(&downloads).with_context(|| cannot_write(&downloads))?;
-        if !fresh.join(self.file).is_file() {
-            bail!("{} does not hold {}: see xtask/src/tools/debian.rs", self.packages.join(" and "), self.file);
+        let is_there = match self.purpose {
+            Use::Start => fresh.join(self.file).is_file(),
+            Use::Preload => self.library(fresh)?.is_some(),
+        };
+        if !is_there {
+            bail!(self.lacks_its_file());
         }
         if fresh.join("usr/share/fonts").is_dir() {
             let fonts = fresh.join(FONTS_FILE);

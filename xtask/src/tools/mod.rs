@@ -22,7 +22,7 @@ const STAMP: &str = "installed-version";
 #[derive(Args, Clone, Copy)]
 pub(crate) struct Options {
     /// Also fetches what only tests and checks use: nextest, cargo-deny, buf, WebSocket, Socket.IO and gRPC clients, an
-    /// old nats-server, Chromium, MariaDB.
+    /// old nats-server, Chromium, MariaDB, libfaketime.
     #[arg(long)]
     pub(crate) tests: bool,
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use huddle_client::Encoding;
 
-use crate::{Access, Transport, faults::board::Place};
+use crate::{
+    Transport,
+    faults::{board::Place, front::Front},
+};
 
 /// Teams with their members, the owner first.
 pub type Teams = BTreeMap<String, Vec<String>>;
@@ -29,12 +32,23 @@ pub struct FleetOptions {
     pub guests: usize,
     /// How many messages all send together, per second.
     pub messages_per_second: f64,
+    /// What stands between the clients and the gateways.
+    pub front: Front,
 }
 
 impl Default for FleetOptions {
     /// About 20 clients in 4 teams that send 100 messages per second.
     fn default() -> Self {
-        Self { teams: 4, native: 12, socketio: 4, followers: 2, readers: 2, guests: 1, messages_per_second: 100.0 }
+        Self {
+            teams: 4,
+            native: 12,
+            socketio: 4,
+            followers: 2,
+            readers: 2,
+            guests: 1,
+            messages_per_second: 100.0,
+            front: Front::Direct,
+        }
     }
 }
 
@@ -117,7 +131,7 @@ impl Cast {
             two
         };
         let native = |index: usize| {
-            let encoding = if index / 2 % 2 == 0 { Encoding::Proto } else { Encoding::Json };
+            let encoding = if (index / 2).is_multiple_of(2) { Encoding::Proto } else { Encoding::Json };
             plan(format!("native-{index}"), index, Kind::Native(encoding), two(index))
         };
         let guest = |index: usize| {
@@ -170,13 +184,4 @@ pub(super) struct GatewayAddress {
     pub(super) name: String,
     pub(super) ws: String,
     pub(super) http: String,
-}
-
-pub(super) fn gateways(access: &Access) -> Vec<GatewayAddress> {
-    let address = |index: usize| GatewayAddress {
-        name: format!("gateway-{index}"),
-        ws: access.ws_url(index),
-        http: access.http_url(index),
-    };
-    (0..access.gateway_count()).map(address).collect()
 }

@@ -1,6 +1,7 @@
 //! Owns the clients of a run: they follow teams and send for ever, over whatever happens, and note down everything.
 
 mod admin;
+mod approach;
 mod cast;
 mod events;
 mod follower;
@@ -21,6 +22,7 @@ use tokio::{
 use super::recorder::Recorder;
 use crate::Access;
 pub use cast::{FleetOptions, Teams};
+use events::unknown_event_note;
 pub(super) use events::event_note;
 
 /// How long clients may take to close their connections at the end.
@@ -45,6 +47,7 @@ pub struct Fleet {
     clients: JoinSet<Result<()>>,
     /// Readers and whoever changes members: they end when the run gets quiet.
     visitors: JoinSet<Result<()>>,
+    _approach: approach::Approach,
 }
 
 impl Fleet {
@@ -60,9 +63,10 @@ impl Fleet {
         access.create_teams(&cast.members).await.context("cannot create the teams of the fleet")?;
         let phase = watch::Sender::new(Phase::Run);
         let (mut clients, mut visitors) = (JoinSet::new(), JoinSet::new());
-        let gateways = cast::gateways(access);
+        let approach = approach::Approach::start(access, options.front).await?;
+        let gateways = &approach.addresses;
         for plan in &cast.natives {
-            let client = native::Native::new(plan, access, &gateways, recorder.clone(), phase.subscribe())?;
+            let client = native::Native::new(plan, access, gateways, recorder.clone(), phase.subscribe())?;
             recorder.expect(&plan.name, plan.place());
             clients.spawn(client.run());
         }
@@ -70,7 +74,7 @@ impl Fleet {
             for plan in &cast.socketio {
                 recorder.expect(&plan.name, plan.place());
             }
-            let node = socketio::SocketIo::start(&cast.socketio, access, &gateways, recorder.clone()).await?;
+            let node = socketio::SocketIo::start(&cast.socketio, access, gateways, recorder.clone()).await?;
             clients.spawn(node.run(phase.subscribe()));
         }
         for plan in &cast.followers {
@@ -86,7 +90,7 @@ impl Fleet {
             let admin = admin::Admin::new(plan, access, recorder.clone(), phase.subscribe())?;
             visitors.spawn(admin.run());
         }
-        Ok(Self { teams: cast.members, phase, clients, visitors })
+        Ok(Self { teams: cast.members, phase, clients, visitors, _approach: approach })
     }
 
     /// The teams with their members.

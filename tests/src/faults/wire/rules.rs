@@ -84,9 +84,11 @@ impl Rules {
     }
 }
 
+type Choice = Box<dyn FnMut(&NatsMessage<'_>) -> bool + Send>;
+
 /// Leaves out NATS messages that a predicate chooses, and counts them. What several wires share.
 pub(super) struct Dropper {
-    choose: Mutex<Box<dyn FnMut(&NatsMessage<'_>) -> bool + Send>>,
+    choose: Mutex<Choice>,
     count: watch::Sender<u64>,
 }
 
@@ -168,7 +170,11 @@ impl Shared {
     }
 
     pub(super) fn silence(&self, ways: &[Way]) {
-        self.rules.send_modify(|rules| ways.iter().for_each(|way| rules.silence(*way)));
+        self.rules.send_modify(|rules| {
+            for way in ways {
+                rules.silence(*way);
+            }
+        });
     }
 
     pub(super) fn slow(&self, slow: Slow) {
@@ -181,7 +187,9 @@ impl Shared {
 
     pub(super) fn heal(&self) {
         let Filters { holds, .. } = std::mem::take(&mut *self.filters());
-        holds.iter().for_each(|(_, hold)| hold.end());
+        for (_, hold) in holds {
+            hold.end();
+        }
         self.rules.send_modify(|rules| {
             let Rules { target, resets, .. } = *rules;
             *rules = Rules { target, is_cut: false, resets, silent_up: false, silent_down: false, slow: None };

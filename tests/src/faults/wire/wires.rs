@@ -178,7 +178,9 @@ impl Link {
     }
 
     fn each(&self, act: impl Fn(&Wire)) -> &Self {
-        self.wires.iter().for_each(|(wire, _)| act(wire));
+        for (wire, _) in &self.wires {
+            act(wire);
+        }
         self
     }
 

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -62,8 +62,9 @@ impl Recorder {
     /// Writes down what `client` does or saw now, on its `connection`-th connection.
     pub fn note(&self, client: &str, connection: u32, note: Note) {
         let mut live = self.live();
-        // Under the lock: what is known here has the order of the file.
-        let at_us = self.0.writer.note(client, connection, note.clone());
+        // Under the lock: the lines stand in the order of their times, and what is known here has that order too.
+        let now = Instant::now();
+        let at_us = micros(now.saturating_duration_since(self.0.writer.began()));
         let Live { board, tape, recent } = &mut *live;
         if let Note::Accepted { team, seq, .. } = &note {
             let recent = recent.entry(team.clone()).or_default();
@@ -75,6 +76,7 @@ impl Recorder {
         tape.take(at_us, client, &note, board);
         board.take(at_us, client, connection, &note);
         tape.set_whole(at_us, board.is_whole());
+        self.0.writer.note_at(now, client, connection, note);
     }
 
     /// The positions of `team` that were accepted last, in the order in which that became known.
@@ -104,7 +106,7 @@ impl Recorder {
 
     /// The same in microseconds, as lines bear it.
     pub fn now_us(&self) -> u64 {
-        u64::try_from(self.elapsed().as_micros()).unwrap_or(u64::MAX)
+        micros(self.elapsed())
     }
 
     /// How many lines there are.
@@ -121,4 +123,8 @@ impl Recorder {
         // What is in there is for waiting and for pictures; after a panic elsewhere it is still of use.
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

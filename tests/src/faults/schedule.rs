@@ -25,7 +25,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a process may take that was asked to end.
 const END_BOUND: Duration = Duration::from_secs(20);
 /// How long clients may take after the last fault, before the round settles. That is for the figures: settling waits too.
-const BACK_BOUND: Duration = Duration::from_secs(60);
+const BACK_BOUND: Duration = Duration::from_mins(1);
 
 /// All nodes of NATS, as wires name them.
 const NATS: &str = "nats";

@@ -215,3 +215,29 @@ fn count(lanes: usize) -> f64 {
 fn index(seconds: u64) -> usize {
     usize::try_from(seconds).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use huddle_verify::recording::{Note, Sees};
+
+    use super::*;
+    use crate::faults::{Recorder, WORLD};
+
+    #[test]
+    fn a_picture_shows_faults_by_what_they_happen_to_and_lost_connections() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::create(&directory.path().join("recording.jsonl"), 1).unwrap();
+        let connected = Note::Connected { user: "a".into(), gateway: "gateway-0".into(), sees: Sees::Events };
+        recorder.note("a", 0, connected);
+        recorder.note(WORLD, 0, Note::Fault { row: "F1".into(), what: "gateway-0 killed <at once>".into() });
+        recorder.note("a", 0, Note::Disconnected { reason: "gone".into() });
+        recorder.note(WORLD, 0, Note::Healed { row: "F1".into() });
+        let picture = |until_us| recorder.replay(|tape| draw("F1 & others", tape, until_us));
+        let svg = picture(30_000_000);
+        assert!(svg.contains("F1 &amp; others"));
+        assert!(svg.contains(">gateway-0</text>"), "the lane of the fault");
+        assert!(svg.contains(">F1 killed &lt;at once&gt;</text>"), "the bar of the fault");
+        assert!(svg.contains(">gateway-0: 1 lost</text>"), "the lost connection");
+        assert_eq!(svg, picture(30_000_000));
+    }
+}

@@ -28,7 +28,7 @@ pub const DIRECTORY_VARIABLE: &str = "HUDDLE_FAULTS_DIR";
 
 const DEFAULT_SEED: u64 = 1;
 /// How long a fleet may take until all its clients follow and send.
-const START_BOUND: Duration = Duration::from_secs(60);
+const START_BOUND: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often a long wait looks after the clients.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);

@@ -1,6 +1,6 @@
 //! Owns how events are written down.
 
-use huddle_domain::{Event, EventKind};
+use huddle_domain::{Event, EventKind, Seq};
 use huddle_verify::recording::{EventNote, digest, kind};
 
 /// An event as somebody saw it who sees all of it.
@@ -23,5 +23,19 @@ pub(in crate::faults) fn event_note(event: &Event) -> EventNote {
         digest,
         kind: kind.to_owned(),
         subject: subject.map(ToString::to_string),
+    }
+}
+
+/// An event of a kind that is not known here.
+pub(super) fn unknown_event_note(team: &str, seq: Seq, prev_seq: Seq) -> EventNote {
+    EventNote {
+        team: team.to_owned(),
+        seq: seq.get(),
+        prev_seq: Some(prev_seq.get()),
+        sender: String::new(),
+        client_id: None,
+        digest: None,
+        kind: "unknown".to_owned(),
+        subject: None,
     }
 }

@@ -22,8 +22,8 @@ use tokio::{
 use super::recorder::Recorder;
 use crate::Access;
 pub use cast::{FleetOptions, Teams};
-use events::unknown_event_note;
 pub(super) use events::event_note;
+use events::unknown_event_note;
 
 /// How long clients may take to close their connections at the end.
 const STOP_BOUND: Duration = Duration::from_secs(20);

@@ -5,10 +5,11 @@ use std::{collections::HashMap, time::Duration};
 use anyhow::Result;
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use huddle_client::{
-    Accepted, Client, ClientOptions, Disconnect, Encoding, Incoming, IncomingFrames, RequestError, Subscribed, Token,
+    Accepted, Client, ClientOptions, Disconnect, Encoding, EventPage, Incoming, IncomingFrames, ListedEvent,
+    RequestError, Subscribed, Token,
 };
 use huddle_domain::{ClientId, Seq, TeamId};
-use huddle_verify::recording::{EventNote, Note, Sees};
+use huddle_verify::recording::{Note, Sees};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
     sync::watch,
@@ -20,6 +21,7 @@ use super::{
     cast::{GatewayAddress, Kind, Plan},
     event_note,
     outbox::{Message, Outbox},
+    unknown_event_note,
 };
 use crate::{Access, faults::recorder::Recorder};
 
@@ -31,8 +33,12 @@ const RECONNECT_PAUSE_MS: std::ops::Range<u64> = 20..400;
 const RECONNECT_PAUSE_MAX_MS: u64 = 2_000;
 /// The wait before a refused or ended subscription is asked for again, in milliseconds.
 const RESUBSCRIBE_PAUSE_MS: std::ops::Range<u64> = 300..700;
+/// The wait between two reads of a page, in milliseconds.
+const PAGE_PAUSE_MS: std::ops::Range<u64> = 1_500..4_500;
+/// Events of a page at most.
+const PAGE: u32 = 50;
 
-/// A client that follows teams and sends for ever.
+/// A client that follows teams, sends, and reads pages for ever.
 pub(super) struct Native {
     plan: Plan,
     encoding: Encoding,
@@ -45,12 +51,14 @@ pub(super) struct Native {
     /// By team: everything up to here was seen.
     cursors: HashMap<String, u64>,
     connection: u32,
+    reads: u64,
 }
 
 /// What came of a request.
 enum Reply {
     Send { number: u64, message: Message, outcome: Result<Accepted, RequestError> },
     Subscribe { team: String, outcome: Result<Subscribed, RequestError> },
+    Page { read: u64, outcome: Result<EventPage, RequestError> },
 }
 
 /// One connection at work.
@@ -60,6 +68,8 @@ struct Link {
     requests: FuturesUnordered<BoxFuture<'static, Reply>>,
     /// When to ask for a team again.
     subscribe_at: HashMap<String, Instant>,
+    /// When to read the next page; `None` while one is under way.
+    read_at: Option<Instant>,
 }
 
 /// How a connection ended.
@@ -94,6 +104,7 @@ impl Native {
             rng,
             cursors,
             connection: 0,
+            reads: 0,
             plan: plan.clone(),
         })
     }
@@ -136,7 +147,7 @@ impl Native {
         let now = Instant::now();
         let subscribe_at = self.plan.teams.iter().map(|team| (team.clone(), now)).collect();
         let requests = FuturesUnordered::new();
-        let mut link = Link { client, frames, requests, subscribe_at };
+        let mut link = Link { client, frames, requests, subscribe_at, read_at: Some(self.next_read()) };
         let mut reconnect_in = None;
         loop {
             let phase = self.phase();
@@ -145,9 +156,12 @@ impl Native {
             }
             self.subscribe_due(&mut link);
             self.send_due(&mut link, phase == Phase::Quiet).await;
-            let soonest = link.subscribe_at.values().copied().min();
+            if phase == Phase::Run {
+                self.read_due(&mut link);
+            }
             let next_send = self.outbox.next_at(phase == Phase::Quiet);
-            let wake_at = soonest.map_or(next_send, |soonest| soonest.min(next_send));
+            let next_read = link.read_at.filter(|_| phase == Phase::Run);
+            let wake_at = link.subscribe_at.values().copied().chain(next_read).fold(next_send, Instant::min);
             tokio::select! {
                 // Whoever told the phases has gone: so has the run.
                 changed = self.phase.changed() => if changed.is_err() { return self.leave(link).await },
@@ -185,6 +199,32 @@ impl Native {
             };
             link.requests.push(subscribe.boxed());
         }
+    }
+
+    /// Asks for a page that holds what somebody got acknowledged just now.
+    fn read_due(&mut self, link: &mut Link) {
+        if link.read_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        link.read_at = Some(self.next_read());
+        let name = self.plan.teams[self.rng.random_range(0..self.plan.teams.len())].clone();
+        let accepted = self.recorder.recently_accepted(&name);
+        let (Some(min_seq), Ok(team)) = (accepted.last().copied(), TeamId::parse(&name)) else { return };
+        let after = accepted[self.rng.random_range(0..accepted.len())].min(min_seq).saturating_sub(1);
+        let read = self.reads;
+        self.reads += 1;
+        link.read_at = None;
+        self.note(Note::Read { read, team: name, after, min_seq });
+        let client = link.client.clone();
+        let page = async move {
+            let outcome = client.list_events(&team, Seq::new(after), PAGE, Seq::new(min_seq)).await;
+            Reply::Page { read, outcome }
+        };
+        link.requests.push(page.boxed());
+    }
+
+    fn next_read(&mut self) -> Instant {
+        Instant::now() + Duration::from_millis(self.rng.random_range(PAGE_PAUSE_MS))
     }
 
     async fn send_due(&mut self, link: &mut Link, only_old: bool) {
@@ -238,6 +278,24 @@ impl Native {
                 // Whether it is subscribed is not known: a new connection settles that.
                 Err(RequestError::TimedOut(_) | RequestError::UnexpectedReply) => link.client.close().await,
             },
+            Reply::Page { read, outcome } => {
+                link.read_at = Some(self.next_read());
+                match outcome {
+                    Ok(EventPage { team, events, has_more }) => {
+                        let events = events.iter().map(|event| match event {
+                            ListedEvent::Event(event) => event_note(event),
+                            ListedEvent::Unknown { seq, prev_seq } => {
+                                unknown_event_note(team.as_str(), *seq, *prev_seq)
+                            }
+                        });
+                        self.note(Note::ReadDone { read, events: events.collect(), has_more });
+                    }
+                    Err(RequestError::Refused(refusal)) => {
+                        self.note(Note::ReadRefused { read, code: refusal.code.as_str_name().to_owned() });
+                    }
+                    Err(error) => self.note(Note::ReadRefused { read, code: error.to_string() }),
+                }
+            }
         }
     }
 
@@ -249,16 +307,7 @@ impl Native {
             }
             Incoming::UnknownEvent { team, seq, prev_seq } => {
                 self.advance(team.as_str(), seq);
-                self.note(Note::Event(EventNote {
-                    team: team.to_string(),
-                    seq: seq.get(),
-                    prev_seq: Some(prev_seq.get()),
-                    sender: String::new(),
-                    client_id: None,
-                    digest: None,
-                    kind: "unknown".to_owned(),
-                    subject: None,
-                }));
+                self.note(Note::Event(unknown_event_note(team.as_str(), seq, prev_seq)));
             }
             Incoming::CaughtUp { team, seq } => {
                 self.advance(team.as_str(), seq);

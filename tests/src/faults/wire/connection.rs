@@ -38,6 +38,9 @@ pub(super) const RECEIVE_BUFFER_BYTES: u32 = 64 * 1024;
 /// With a limit, bytes go in so many portions each second.
 const PORTIONS_PER_SECOND: u64 = 50;
 
+/// The shortest time after which TCP sends again, on Linux.
+const RETRANSMISSION_TIMEOUT_MIN: Duration = Duration::from_millis(200);
+
 /// The connection is dead, and whoever still has an end of it is to be told by a reset.
 struct Reset;
 
@@ -78,6 +81,10 @@ pub(super) async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
         }
     };
     if outcome.is_err() {
+        // In a black hole nobody hears of an end, not even of one that came from the other direction.
+        let is_heard = |rules: &Rules| rules.is_cut || rules.resets != resets || !rules.is_silent_at_all();
+        // An error means that the wire is gone.
+        let _ = rules.wait_for(is_heard).await;
         reset(&client);
         reset(&server);
     }
@@ -246,9 +253,12 @@ impl Taking<'_> {
     }
 
     async fn send(&mut self, bytes: Vec<u8>) -> Result<(), Reset> {
-        let slow = self.rules.borrow().slow;
+        let delay = {
+            let Rules { slow, loss, .. } = &*self.rules.borrow();
+            slow.as_ref().map_or(Duration::ZERO, latency) + retransmission(slow.as_ref(), *loss)
+        };
         // Chunks keep their order, whatever the jitter.
-        let due = slow.map_or(self.last_due, |slow| self.last_due.max(Instant::now() + latency(&slow)));
+        let due = if delay.is_zero() { self.last_due } else { self.last_due.max(Instant::now() + delay) };
         self.last_due = due;
         // A chunk is never longer than the room for all.
         let permits = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -261,6 +271,15 @@ fn latency(slow: &Slow) -> Duration {
     let jitter = slow.jitter.as_secs_f64();
     let spread = if jitter > 0.0 { rand::random_range(-jitter..=jitter) } else { 0.0 };
     Duration::from_secs_f64((slow.latency.as_secs_f64() + spread).max(0.0))
+}
+
+/// What a chunk that is lost costs: its sender waits for the acknowledgement, and what comes after it waits, too.
+fn retransmission(slow: Option<&Slow>, loss: f64) -> Duration {
+    if loss > 0.0 && rand::random_bool(loss) {
+        RETRANSMISSION_TIMEOUT_MIN + 2 * slow.map_or(Duration::ZERO, |slow| slow.latency)
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// One direction's far end: gives what is under way when its time has come.

@@ -62,9 +62,15 @@ pub(super) struct Rules {
     silent_up: bool,
     silent_down: bool,
     pub(super) slow: Option<Slow>,
+    /// The share of chunks that have to be sent again.
+    pub(super) loss: f64,
 }
 
 impl Rules {
+    const fn calm(target: Option<SocketAddr>, resets: u64) -> Self {
+        Self { target, is_cut: false, resets, silent_up: false, silent_down: false, slow: None, loss: 0.0 }
+    }
+
     pub(super) fn is_silent(&self, way: Way) -> bool {
         match way {
             Way::Up => self.silent_up,
@@ -154,8 +160,7 @@ struct Filters {
 
 impl Shared {
     pub(super) fn new(protocol: Protocol, target: Option<SocketAddr>) -> Self {
-        let rules = Rules { target, is_cut: false, resets: 0, silent_up: false, silent_down: false, slow: None };
-        Self { protocol, rules: watch::Sender::new(rules), filters: Mutex::default() }
+        Self { protocol, rules: watch::Sender::new(Rules::calm(target, 0)), filters: Mutex::default() }
     }
 
     pub(super) fn cut(&self) {
@@ -181,6 +186,10 @@ impl Shared {
         self.rules.send_modify(|rules| rules.slow = Some(slow));
     }
 
+    pub(super) fn lose(&self, share: f64) {
+        self.rules.send_modify(|rules| rules.loss = share);
+    }
+
     pub(super) fn set_target(&self, target: SocketAddr) {
         self.rules.send_modify(|rules| rules.target = Some(target));
     }
@@ -191,8 +200,7 @@ impl Shared {
             hold.end();
         }
         self.rules.send_modify(|rules| {
-            let Rules { target, resets, .. } = *rules;
-            *rules = Rules { target, is_cut: false, resets, silent_up: false, silent_down: false, slow: None };
+            *rules = Rules::calm(rules.target, rules.resets);
         });
     }
 

@@ -237,6 +237,55 @@ async fn a_slow_wire_takes_its_time_and_keeps_the_order() -> Result<()> {
 }
 
 #[tokio::test]
+async fn on_a_lossy_wire_what_is_lost_comes_later_and_in_order() -> Result<()> {
+    let (_echo, wire, link) = wired().await?;
+    let mut stream = connect(&wire).await?;
+    link.lossy(1.0);
+    let begin = Instant::now();
+    stream.write_all(b"hello").await?;
+    hear(&mut stream, b"hello").await?;
+    assert!(begin.elapsed() >= Duration::from_millis(400), "there and back after {:?}", begin.elapsed());
+    link.heal();
+    stream.write_all(b"again").await?;
+    hear(&mut stream, b"again").await
+}
+
+#[tokio::test]
+async fn a_wire_can_lead_elsewhere() -> Result<()> {
+    let (_echo, wire, link) = wired().await?;
+    let mut stream = connect(&wire).await?;
+    stream.write_all(b"hello").await?;
+    hear(&mut stream, b"hello").await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    link.lead_to(listener.local_addr()?).heal();
+    is_reset(&mut stream).await?;
+    let mut stream = connect(&wire).await?;
+    let (mut server, _) = timeout(PATIENCE, listener.accept()).await??;
+    server.write_all(b"elsewhere").await?;
+    hear(&mut stream, b"elsewhere").await
+}
+
+#[tokio::test]
+async fn nobody_hears_of_an_end_in_a_silence_of_one_direction() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let wire = Wire::to(listener.local_addr()?, Protocol::Any)?;
+    let link = Link::from(&wire);
+    let client = connect(&wire).await?;
+    let (mut server, _) = timeout(PATIENCE, listener.accept()).await??;
+    link.silence_one_way(Direction::Forth);
+    drop(client);
+    // The first of it finds that the client is gone, the next would be refused.
+    server.write_all(b"to nobody").await?;
+    hear_nothing(&mut server).await?;
+    server.write_all(b"to nobody").await?;
+    hear_nothing(&mut server).await?;
+    link.heal();
+    let ended = timeout(PATIENCE, server.read(&mut [0; 1])).await?;
+    ensure!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_connection_stands_still_at_a_pattern_until_it_is_released() -> Result<()> {
     let (_echo, wire, link) = wired().await?;
     let (mut one, mut other) = (connect(&wire).await?, connect(&wire).await?);

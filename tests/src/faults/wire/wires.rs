@@ -1,6 +1,6 @@
 //! Owns the wires of a cluster by the names of what they connect, and the handles that break them.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
     Dropped, Held, NatsMessage, Wire,
@@ -135,6 +135,17 @@ impl Link {
         assert_ne!(bytes_per_second, Some(0), "that would be silence");
         let slow = Slow { latency, jitter, bytes_per_second };
         self.each(|wire| wire.shared.slow(slow))
+    }
+
+    /// That share of chunks (0 to 1) is lost and has to be sent again: it and what follows it come later, by what TCP would
+    /// wait. Together with [`Link::slow`], if that is wanted.
+    pub fn lossy(&self, share: f64) -> &Self {
+        self.each(|wire| wire.shared.lose(share.clamp(0.0, 1.0)))
+    }
+
+    /// Leads elsewhere from now on, as after a fail-over: connections that there are are reset. Healing does not change that.
+    pub fn lead_to(&self, target: SocketAddr) -> &Self {
+        self.each(|wire| wire.set_target(target)).reset()
     }
 
     /// Ends everything that was done to these wires, through this handle or another one.

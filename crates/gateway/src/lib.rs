@@ -16,6 +16,7 @@ mod relay;
 mod rest;
 mod sends;
 mod server;
+mod sockets;
 mod upstream;
 mod watch;
 mod worker;

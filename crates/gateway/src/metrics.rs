@@ -12,6 +12,7 @@ use prometheus_client::{
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GatewayMetrics {
     pub(crate) connections: Gauge,
+    pub(crate) sockets_refused: Counter,
     pub(crate) subscriptions: Gauge,
     pub(crate) feeds: Gauge,
     pub(crate) frames_in: Counter,
@@ -68,6 +69,11 @@ impl GatewayMetrics {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("gateway");
         registry.register("connections", "Open WebSockets", metrics.connections.clone());
+        registry.register(
+            "sockets_refused",
+            "Clients refused because this process may not open more files",
+            metrics.sockets_refused.clone(),
+        );
         registry.register("subscriptions", "Subscriptions in force", metrics.subscriptions.clone());
         registry.register("feeds", "Teams whose live events this gateway follows", metrics.feeds.clone());
         registry.register("frames_in", "Text and binary messages received", metrics.frames_in.clone());

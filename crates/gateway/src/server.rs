@@ -21,6 +21,7 @@ use crate::{
     page::{self, Demo, Page},
     relay::Sources,
     rest,
+    sockets::{self, Sockets},
     upstream::{self, Channels, Directory, History, ServiceToken},
     watch::{Watch, count_losses, follow_watermarks},
     worker::{Worker, WorkerMessage},
@@ -164,6 +165,7 @@ impl Server {
         let Self { parts, listener, upstream, socketio, .. } = self;
         let Parts { config, log, bus, verifier, readiness, demo, .. } = parts;
         let metrics = self.metrics;
+        let refused = metrics.sockets_refused.clone();
         let history = History::new(upstream.history.clone(), self.service_token.clone(), metrics.clone());
         let directory = Directory::new(upstream.directory.clone(), self.service_token, metrics.clone());
         let counting = tokio::spawn(count_losses(Arc::clone(&bus), metrics.clone()));
@@ -184,6 +186,8 @@ impl Server {
 
         let forwarding = socketio.clone().map(|server| tokio::spawn(server.run()));
 
+        let workers = worker_count(&config);
+        let sockets = Sockets::new(workers);
         let page = Arc::new(Page::new(demo));
         let body_bytes_max = config.frame_max.as_usize();
         let server = HttpServer::new(move || {
@@ -209,12 +213,20 @@ impl Server {
                 .configure(labellab::configure_http)
                 .configure(|routes| page::configure(routes, page))
         })
-        .workers(worker_count(&config))
+        .workers(workers)
+        .max_connections(sockets.per_worker_max())
         .tcp_nodelay(true)
         // A poll ends its session when its client goes away, which has to be noticed for that.
         .h1_allow_half_closed(false)
-        .on_connect(|connection, _| {
+        .on_connect(move |connection, data| {
             if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+                match sockets.admit() {
+                    Some(place) => _ = data.insert(place),
+                    None => {
+                        refused.inc();
+                        return sockets::refuse(stream);
+                    }
+                }
                 // Without it a reader that has stopped is noticed by the heartbeat all the same, only its socket lingers.
                 let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
             }

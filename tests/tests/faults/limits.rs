@@ -1,9 +1,14 @@
 //! Something is full, or gone: the log's own limit, the disk under a node of NATS, the files that a gateway may open, the
 //! stream itself.
 
-use std::{collections::BTreeMap, fs, time::Instant};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use huddle_client::{Accepted, Client, Encoding, Receipt, RequestError};
 use huddle_domain::{ClientId, Seq, TeamId};
 use huddle_proto::gateway::v1::ErrorCode;
@@ -13,11 +18,20 @@ use huddle_tests::{
     http, until,
 };
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
 use crate::talk::{Key, Manner, PATIENCE, TEAM, Talk, body, lost, reader, writer};
 
 const STREAM: &str = "HUDDLE_LOG_0";
+/// Files that a gateway may open: far fewer than there are clients.
+const FILES_MAX: usize = 200;
+/// A socket is served or refused within this time.
+const QUICKLY: Duration = Duration::from_secs(5);
+/// How long the crowd stays.
+const CROWDED: Duration = Duration::from_secs(5);
+/// What a gateway may say meanwhile.
+const LINES_MAX: usize = 20;
+const MORE_QUIETLY: usize = 100;
 /// Room for the limit of the log, of which NATS promises three quarters.
 const DISK_MEBIBYTES: u64 = 1024;
 /// The longest body that there is.
@@ -32,6 +46,95 @@ const REFUSALS: usize = 20;
 const MORE: usize = 1_000;
 
 const MANNER: Manner = Manner { writers: 8, in_flight: 16, body_bytes: BODY_BYTES, receipt: Receipt::Accepted };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f04_a_gateway_at_its_limit_of_open_files_refuses_sockets_with_503_and_serves_those_that_it_has() -> Result<()>
+{
+    let limit = format!("--nofile={FILES_MAX}:{FILES_MAX}");
+    let gateway_wrapper = ["prlimit", &limit].map(OsString::from).to_vec();
+    let mut cluster = Box::pin(Cluster::start(ClusterOptions { gateway_wrapper, ..ClusterOptions::default() })).await?;
+    let quiet = Manner { writers: 4, in_flight: 1, body_bytes: 100, receipt: Receipt::Stored };
+    let mut talk = Talk::start(&cluster, cluster.gateways.len(), quiet).await?;
+    talk.receipts(1).await?;
+
+    let mut held = Vec::new();
+    let refusal = loop {
+        ensure!(held.len() < FILES_MAX, "more clients than files");
+        match timeout(QUICKLY, client_of(&cluster, 0)).await {
+            Ok(Ok(client)) => held.push(client),
+            Ok(Err(refusal)) => break refusal,
+            Err(_) => bail!("client {} is neither served nor refused", held.len()),
+        }
+    };
+    ensure!(format!("{refusal:#}").contains("503"), "refused otherwise: {refusal:#}");
+    // Those who say nothing at all take no files either.
+    let mut silent = Vec::new();
+    let address = cluster.http_url(0).replacen("http://", "", 1);
+    for _ in 0..2 * FILES_MAX {
+        silent.push(timeout(QUICKLY, TcpStream::connect(&address)).await.context("not even a connection")??);
+    }
+    let said = cluster.gateways[0].process().output()?.lines().count();
+    let receipts = talk.notes.receipts();
+    let full = Instant::now();
+    let mut refused = 0;
+    while full.elapsed() < CROWDED {
+        assert_is_alive(&cluster.gateways[0]).await?;
+        let answer = timeout(QUICKLY, http::get(&format!("{}/v1/teams/{TEAM}", cluster.http_url(0)), None)).await;
+        ensure!(answer.context("no answer")??.status == 503, "a socket more is served");
+        refused += 1;
+    }
+    talk.receipts(receipts + MORE_QUIETLY).await?;
+    for (client, _) in &held {
+        timeout(PATIENCE, client.ping()).await.context("a client that was there is not served")??;
+    }
+    let counted = cluster.gateway_metrics(0).await?.sum("huddle_gateway_sockets_refused_total").unwrap_or_default();
+    ensure!(counted >= f64::from(refused), "{counted} refusals are counted of {refused} and more");
+    let more = cluster.gateways[0].process().output()?.lines().count() - said;
+    ensure!(more < LINES_MAX, "{more} lines in the log within {CROWDED:?}");
+
+    // What it needs for itself it still gets.
+    cluster.nats.node(0).restart().await?;
+    let restarted = Instant::now();
+    talk.receipts(talk.notes.receipts() + MORE_QUIETLY).await?;
+    let connected_again = restarted.elapsed();
+
+    let crowd = held.len();
+    drop((held, silent));
+    let gone = Instant::now();
+    let (client, frames) = until("a client is served again", PATIENCE, async || {
+        Ok(timeout(QUICKLY, client_of(&cluster, 0)).await.ok().and_then(Result::ok))
+    })
+    .await?;
+    println!(
+        "{crowd} clients with {FILES_MAX} files, {counted} refused with 503, {more} lines in the log; log reached again \
+         {connected_again:?} after NATS had restarted; a client is served {:?} after the crowd has gone",
+        gone.elapsed()
+    );
+    drop((client, frames));
+    talk.fall_silent().await?;
+    cluster.wait_until_stored().await?;
+    talk.assert_whole(&cluster).await?;
+    Box::pin(cluster.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f04_a_gateway_with_as_many_connections_as_it_may_have_refuses_more_with_503_until_one_ends() -> Result<()> {
+    let settings = [("gateway.workers", "1"), ("gateway.connections_per_worker_max", "4")];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let cluster = Box::pin(Cluster::start(ClusterOptions { settings, ..ClusterOptions::default() })).await?;
+    cluster.create_team(TEAM, &[&writer(0)]).await?;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(client_of(&cluster, 0).await?);
+    }
+    let refusal = client_of(&cluster, 0).await.err().context("one more is served")?;
+    ensure!(format!("{refusal:#}").contains("503"), "refused otherwise: {refusal:#}");
+    let id = ClientId::parse("still-here")?;
+    send(&held[0].0, &id, BODY_BYTES).await?;
+    held.pop();
+    until("a client is served again", PATIENCE, async || Ok(client_of(&cluster, 0).await.ok().map(drop))).await?;
+    Box::pin(cluster.finish()).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f15_a_log_at_its_max_bytes_refuses_sends_loses_nothing_and_goes_on_when_the_limit_is_raised() -> Result<()> {

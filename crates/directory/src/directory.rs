@@ -11,7 +11,7 @@ use tonic::Request;
 use crate::turns::Turns;
 
 /// The most time that a call gets.
-const CALL_TIME_MAX: Duration = Duration::from_secs(5);
+pub const CALL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What every method works with.
 #[derive(Debug)]

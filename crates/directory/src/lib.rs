@@ -32,5 +32,6 @@ mod service;
 mod turns;
 
 pub use config::Config;
+pub use directory::CALL_TIME_MAX;
 pub use huddle_grpc::{BindError, ServeError, StartError};
 pub use server::{Parts, Server};

@@ -23,4 +23,5 @@ mod tail;
 
 pub use config::Config;
 pub use huddle_grpc::{BindError, ServeError, StartError};
+pub use reader::CALL_TIME_MAX;
 pub use server::{Parts, Server};

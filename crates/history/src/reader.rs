@@ -14,7 +14,7 @@ use tonic::Request;
 use crate::{authorise, metrics::HistoryMetrics};
 
 /// The most time that a call gets, streams once they have caught up aside.
-pub(crate) const CALL_TIME_MAX: Duration = Duration::from_secs(10);
+pub const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What every method reads with.
 #[derive(Debug)]

@@ -204,7 +204,7 @@ mod tests {
 
     async fn batch_of(gatherer: &mut Gatherer) -> Gathered {
         match gatherer.next().await.unwrap() {
-            Next::Batch(gathered) => gathered,
+            Next::Batch(batch) => batch,
             Next::Gap(gap) => panic!("{gap:?}"),
         }
     }
@@ -220,10 +220,10 @@ mod tests {
         let (mut met, mut recorded, mut through) = (Vec::new(), Vec::new(), Seq::ZERO);
         while through.get() < seqs[seqs.len() - 1] {
             match gatherer.next().await.unwrap() {
-                Next::Batch(gathered) => {
-                    assert!(gathered.batch.gaps.iter().all(|gap| gap.before <= gathered.batch.items[0].seq()));
-                    recorded.extend(gathered.batch.gaps);
-                    through = gathered.batch.through;
+                Next::Batch(next) => {
+                    assert!(next.batch.gaps.iter().all(|gap| gap.before <= next.batch.items[0].seq()));
+                    recorded.extend(next.batch.gaps);
+                    through = next.batch.through;
                 }
                 Next::Gap(gap) => {
                     assert!(matches!(gatherer.next().await, Ok(Next::Gap(again)) if again == gap));

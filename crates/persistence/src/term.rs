@@ -125,17 +125,17 @@ async fn own(
     office.health.is_well(partition);
     while let Some(next) = meanwhile(office, writer, &mut heartbeat, gatherer.next()).await? {
         match next? {
-            Next::Batch(gathered) => {
-                let through = apply(office, writer, gathered).await?;
+            Next::Batch(batch) => {
+                let through = apply(office, writer, batch).await?;
                 office.seen.stored(partition, through);
                 committed.send_replace(through);
                 heartbeat.reset();
             }
             Next::Gap(gap) => {
-                let held = HeldGap::raise(office, gap);
+                let alarm = HeldGap::raise(office, gap);
                 let search = patience.search(log, partition, gap);
                 let Some(found) = meanwhile(office, writer, &mut heartbeat, search).await? else { break };
-                held.settle(&mut gatherer, found);
+                alarm.settle(&mut gatherer, found);
             }
         }
     }

@@ -23,7 +23,8 @@ pub struct Config {
     #[serde(with = "duration")]
     pub acquire_timeout: Duration,
     /// How long Postgres works on one statement before it gives up, at least 1 ms; a batch of a writer may take
-    /// three times as long. Migrations are not limited. Default: 10 s.
+    /// three times as long. History and directory work no longer than their calls may take, 10 s and 5 s. Migrations are not
+    /// limited. Default: 10 s.
     #[serde(with = "duration")]
     pub statement_timeout: Duration,
 }

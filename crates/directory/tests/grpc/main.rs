@@ -8,6 +8,7 @@ mod backend;
 #[path = "../../../history/tests/grpc/cable.rs"]
 mod cable;
 mod creation;
+mod older;
 mod reads;
 mod retries;
 mod rights;

@@ -17,6 +17,7 @@ use huddle_service::{config::Secret, health::Readiness, lifecycle::Shutdown, met
 use huddle_store_postgres::PostgresStore;
 use tokio::{
     net::TcpStream,
+    process::Command,
     time::{Instant, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -31,6 +32,7 @@ use crate::cable::Cable;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) const SERVICE_TOKEN: &str = "a-service-token-of-more-than-32-bytes!";
 const SECRET: &str = "a-signing-secret-of-more-than-32-bytes";
+const DATABASE: &str = "huddle";
 const PARTITION: Partition = Partition::new(0);
 
 pub(crate) struct Backend {
@@ -42,8 +44,8 @@ pub(crate) struct Backend {
     /// Of the service under test.
     pub(crate) verifier: Arc<Verifier>,
     revocations: Revocations,
-    // Ends with the backend.
-    _postgres: Postgres,
+    postgres: Postgres,
+    tools: Tools,
 }
 
 impl Backend {
@@ -55,7 +57,7 @@ impl Backend {
             tokio::join!(Nats::start(&tools, nats), Postgres::start(&tools, PostgresOptions::for_tests()));
         let (nats, postgres) = (nats.unwrap(), postgres.unwrap());
         let cable = Cable::lay(postgres.port()).await;
-        let url = postgres.create_database("huddle").await.unwrap();
+        let url = postgres.create_database(DATABASE).await.unwrap();
         let config = huddle_store_postgres::Config {
             url: Secret::new(url.replace(&format!(":{}/", postgres.port()), &format!(":{}/", cable.port))),
             ..huddle_store_postgres::Config::default()
@@ -67,7 +69,7 @@ impl Backend {
         log.prepare(PARTITION, Seq::ZERO).await.unwrap();
         let revocations = Revocations::default();
         let verifier = Arc::new(Verifier::new(auth()).unwrap().with_revocations(revocations.clone()));
-        Self { nats, cable, log, store, verifier, revocations, _postgres: postgres }
+        Self { nats, cable, log, store, verifier, revocations, postgres, tools }
     }
 
     /// Revokes all tokens of `user`, and of nobody else.
@@ -86,6 +88,27 @@ impl Backend {
         });
         let run = persistence.run(Shutdown::new());
         AbortOnDropHandle::new(tokio::spawn(async { run.await.unwrap() }))
+    }
+
+    /// Does `statements` in Postgres, beside the cable.
+    pub(crate) async fn sql(&self, statements: &str) {
+        let psql = self.tools.postgres_bin().unwrap().join("psql");
+        let arguments = ["-q", "-v", "ON_ERROR_STOP=1", "-c", statements];
+        let output = Command::new(psql).arg(self.postgres.url_of(DATABASE)).args(arguments).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Makes the store what it was when it was stored up to `seq` only, as far as events and members of later positions
+    /// go: what a backup of that time looks like once it is restored. Those who were removed since are not members again.
+    pub(crate) async fn go_back_to(&self, seq: Seq) {
+        let back = format!(
+            "BEGIN;
+             UPDATE log_progress SET seq = {seq} WHERE seq > {seq};
+             DELETE FROM events WHERE seq > {seq};
+             DELETE FROM members WHERE since_seq > {seq};
+             COMMIT"
+        );
+        self.sql(&back).await;
     }
 
     /// Appends to the log; returns the position.

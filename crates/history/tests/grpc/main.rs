@@ -5,6 +5,7 @@ mod backend;
 mod cable;
 mod deadlines;
 mod mentions;
+mod older;
 mod pages;
 mod streams;
 mod support;

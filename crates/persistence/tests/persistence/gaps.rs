@@ -47,7 +47,7 @@ async fn entries_that_turn_up_on_another_copy_are_stored_as_if_they_had_never_be
     let published = filled(&stack).await;
     let position = |place: usize| published[place].0.get();
     let log = Holed::new(stack.log().await, 4, vec![position(10)..=position(12), position(20)..=position(20)]);
-    let replica = stack.replica_with(log.clone(), &stack.store_config());
+    let replica = Replica::start(log.clone(), &stack.store_config());
     held_before(&stack, &replica, published[9].0).await;
     assert!(replica.owns());
 
@@ -70,7 +70,7 @@ async fn entries_that_are_nowhere_are_passed_over_after_a_bounded_wait_and_the_g
     let holes = vec![position(10)..=position(12), position(20)..=position(20), position(30)..=position(31)];
     let log = Holed::new(stack.log().await, u32::MAX, holes.clone());
     let began = Instant::now();
-    let replica = stack.replica_with(log, &stack.store_config());
+    let replica = Replica::start(log, &stack.store_config());
     held_before(&stack, &replica, published[9].0).await;
     let second = stack.replica().await;
 
@@ -110,7 +110,7 @@ async fn a_shutdown_does_not_wait_for_what_is_missing() {
     let stack = Stack::start().await;
     let published = filled(&stack).await;
     let hole = published[10].0.get()..=published[12].0.get();
-    let replica = stack.replica_with(Holed::new(stack.log().await, u32::MAX, vec![hole]), &stack.store_config());
+    let replica = Replica::start(Holed::new(stack.log().await, u32::MAX, vec![hole]), &stack.store_config());
     held_before(&stack, &replica, published[9].0).await;
     let began = Instant::now();
     replica.stop().await;

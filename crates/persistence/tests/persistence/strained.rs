@@ -41,7 +41,7 @@ async fn assert_it_waits(stack: &Stack, replica: Replica, relief: impl Future<Ou
 }
 
 async fn ready(stack: &Stack, config: &Config) -> Replica {
-    let replica = stack.replica_with(stack.log().await, config);
+    let replica = Replica::start(stack.log().await, config);
     assert!(timeout(PATIENCE, replica.readiness.wait_until_ready()).await.unwrap());
     replica
 }

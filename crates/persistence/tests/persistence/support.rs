@@ -54,24 +54,7 @@ impl Stack {
 
     /// Starts persistence with connections of its own, as a process of its own would.
     pub(crate) async fn replica(&self) -> Replica {
-        self.replica_with(self.log().await, &self.store_config())
-    }
-
-    /// Starts persistence between `log` and a store with this configuration.
-    pub(crate) fn replica_with(&self, log: Arc<dyn Log>, store: &huddle_store_postgres::Config) -> Replica {
-        let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
-        let readiness = Readiness::new(shutdown.clone());
-        let parts = Parts {
-            config: Config::default(),
-            log,
-            store: Arc::new(PostgresStore::new(store).unwrap()),
-            metrics: &metrics,
-            readiness: &readiness,
-        };
-        let persistence = Persistence::new(parts);
-        let running = shutdown.clone();
-        let task = tokio::spawn(async move { persistence.run(running).await.unwrap() });
-        Replica { metrics, readiness, shutdown, task }
+        Replica::start(self.log().await, &self.store_config())
     }
 
     /// Ends the sessions of all owners, as a failing network does.
@@ -143,6 +126,23 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
+    /// Starts persistence between `log` and a store with this configuration.
+    pub(crate) fn start(log: Arc<dyn Log>, store: &huddle_store_postgres::Config) -> Self {
+        let (metrics, shutdown) = (Metrics::new(), Shutdown::new());
+        let readiness = Readiness::new(shutdown.clone());
+        let parts = Parts {
+            config: Config::default(),
+            log,
+            store: Arc::new(PostgresStore::new(store).unwrap()),
+            metrics: &metrics,
+            readiness: &readiness,
+        };
+        let persistence = Persistence::new(parts);
+        let running = shutdown.clone();
+        let task = tokio::spawn(async move { persistence.run(running).await.unwrap() });
+        Self { metrics, readiness, shutdown, task }
+    }
+
     pub(crate) fn owns(&self) -> bool {
         self.metric("huddle_persistence_owned{partition=\"0\"}") == 1
     }

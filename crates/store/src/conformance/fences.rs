@@ -20,6 +20,7 @@ async fn behind(store: &dyn Store, partition: Partition, seq: u64, team_id: &str
         outcome(store.message(&team, Seq::new(2), fence).await),
         outcome(store.team(&team, fence).await),
         outcome(store.membership(&team, &ann, fence).await),
+        outcome(store.memberships(&team, &[ann], fence).await),
         outcome(store.owner_count(&team, fence).await),
     ]
 }
@@ -35,17 +36,17 @@ fn outcome<T>(read: Result<T, StoreError>) -> Option<u64> {
 /// A read sees what its fence names, or fails: also where it finds nothing, and where nothing ever was.
 pub async fn a_read_behind_its_fence_fails_with_how_far_the_store_is<F: Fixture>(fixture: &F) {
     let store = fixture.open().await;
-    assert_eq!(behind(&*store, P0, 1, "a").await, [Some(0); 6], "no partition ever had an owner");
+    assert_eq!(behind(&*store, P0, 1, "a").await, [Some(0); 7], "no partition ever had an owner");
     let mut writer = claim(&*store, P0).await;
     store_all(&mut *writer, [created("a", 1, "ann"), posted("a", 2), posted("b", 3)]).await;
     for (team_id, what) in [("a", "a team with events"), ("nobody", "a team without any")] {
-        assert_eq!(behind(&*store, P0, 3, team_id).await, [None; 6], "{what}");
-        assert_eq!(behind(&*store, P0, 4, team_id).await, [Some(3); 6], "{what}");
-        assert_eq!(behind(&*store, P1, 1, team_id).await, [Some(0); 6], "{what}, and another partition");
+        assert_eq!(behind(&*store, P0, 3, team_id).await, [None; 7], "{what}");
+        assert_eq!(behind(&*store, P0, 4, team_id).await, [Some(3); 7], "{what}");
+        assert_eq!(behind(&*store, P1, 1, team_id).await, [Some(0); 7], "{what}, and another partition");
     }
     assert!(StoreError::Behind { stored: Seq::new(3) }.is_retryable());
     store_all(&mut *writer, [posted("b", 4)]).await;
-    assert_eq!(behind(&*store, P0, 4, "a").await, [None; 6]);
+    assert_eq!(behind(&*store, P0, 4, "a").await, [None; 7]);
 }
 
 /// A fence changes nothing about what a read brings.

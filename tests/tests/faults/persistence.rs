@@ -1,0 +1,230 @@
+//! Persistence that dies, stands still, and is cut off from either side.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use huddle_tests::{
+    faults::{
+        World, WorldOptions,
+        wire::{Direction, Held},
+    },
+    until,
+};
+
+/// What runs before anything is broken, and after it is mended.
+const CALM: Duration = Duration::from_secs(4);
+/// How long anything may take that has to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+const TAKE_OVER_MAX: Duration = Duration::from_secs(5);
+/// What sqlx says to Postgres around a batch, and what it is told.
+const BEGIN: &[u8] = b"BEGIN\0";
+const COMMIT: &[u8] = b"COMMIT\0";
+/// What persistence says to NATS after a batch.
+const ANNOUNCEMENT: &[u8] = b"PUB huddle.stored.";
+
+/// A place at which the owner of the partition stands still.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    what: &'static str,
+    other: &'static str,
+    direction: Direction,
+    pattern: &'static [u8],
+}
+
+/// One batch, from its first word to its last.
+const POINTS: [Point; 4] = [
+    Point { what: "before its transaction", other: "postgres", direction: Direction::Forth, pattern: BEGIN },
+    Point { what: "before COMMIT arrives", other: "postgres", direction: Direction::Forth, pattern: COMMIT },
+    Point { what: "before it hears of COMMIT", other: "postgres", direction: Direction::Back, pattern: COMMIT },
+    Point { what: "before it announces", other: "nats", direction: Direction::Forth, pattern: ANNOUNCEMENT },
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f18_persistence_that_is_killed_at_any_point_of_a_batch_leaves_each_message_in_one_row() -> Result<()> {
+    let mut world = Box::pin(World::start(WorldOptions::of("F18"))).await?;
+    for point in POINTS {
+        world.run_for(CALM).await?;
+        let (owner, held) = stand_still(&mut world, point).await?;
+        world.fault("F18", &format!("persistence-{owner} killed {}", point.what));
+        world.cluster.persistence[owner].kill9()?;
+        let killed = Instant::now();
+        // What it had said and what was not passed on is gone with it.
+        drop(held);
+        let next = taken_over(&mut world, owner).await?;
+        println!("killed {}: persistence-{next} owns the partition after {:?}", point.what, killed.elapsed());
+        world.cluster.persistence[owner].restart().await?;
+        world.healed("F18");
+    }
+    world.run_for(CALM).await?;
+    world.measure();
+    Box::pin(world.settle()).await?;
+    Box::pin(world.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f19_an_owner_that_stood_still_and_commits_late_changes_nothing() -> Result<()> {
+    let mut world = Box::pin(World::start(WorldOptions::of("F19"))).await?;
+    for point in [POINTS[1], POINTS[0]] {
+        world.run_for(CALM).await?;
+        let (owner, held) = stand_still(&mut world, point).await?;
+        world.fault("F19", &format!("persistence-{owner} stopped {}", point.what));
+        world.cluster.persistence[owner].process().pause()?;
+        taken_over(&mut world, owner).await?;
+        world.run_for(CALM).await?;
+        // Its last words arrive now, and then it goes on.
+        drop(held);
+        world.cluster.persistence[owner].process().resume()?;
+        world.healed("F19");
+    }
+    world.run_for(CALM).await?;
+    world.measure();
+    Box::pin(world.settle()).await?;
+    Box::pin(world.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f20_an_owner_whose_claim_is_taken_away_again_and_again_never_writes_beside_another() -> Result<()> {
+    const TIMES: usize = 20;
+
+    let mut world = Box::pin(World::start(WorldOptions::of("F20"))).await?;
+    world.run_for(CALM).await?;
+    world.fault("F20", "postgres ends the owner's session, again and again");
+    for _ in 0..TIMES {
+        until("a replica owns the partition", PATIENCE, async || world.cluster.owner_of(0).await).await?;
+        end_claims(&world).await?;
+        world.run_for(Duration::from_millis(300)).await?;
+    }
+    world.healed("F20");
+    world.run_for(CALM).await?;
+    world.measure();
+    Box::pin(world.settle()).await?;
+    Box::pin(world.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f21_persistence_that_was_cut_off_from_the_log_catches_up_three_times_as_fast_as_messages_come() -> Result<()> {
+    const CUT: Duration = Duration::from_secs(15);
+
+    let mut world = Box::pin(World::start(WorldOptions::of("F21"))).await?;
+    world.run_for(CALM).await?;
+    for is_silent in [false, true] {
+        world.fault("F21", "persistence cut off from NATS");
+        let link = world.cluster.wires().between("persistence", "nats");
+        if is_silent {
+            link.silence()
+        } else {
+            link.cut()
+        };
+        world.run_for(CUT).await?;
+        let behind = lag(&world).await?;
+        ensure!(behind > 0, "nothing has gathered");
+        link.heal();
+        let healed = Instant::now();
+        until("persistence has caught up with what had gathered", PATIENCE, async || {
+            Ok((lag(&world).await? < behind / 10).then_some(()))
+        })
+        .await?;
+        world.healed("F21");
+        println!("{behind} positions behind after {CUT:?}, caught up after {:?}", healed.elapsed());
+        ensure!(healed.elapsed() < CUT / 3, "{behind} positions took {:?}", healed.elapsed());
+        world.run_for(CALM).await?;
+    }
+    world.measure();
+    Box::pin(world.settle()).await?;
+    Box::pin(world.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f22_a_commit_of_which_nobody_knows_is_one_row_in_the_end() -> Result<()> {
+    let mut world = Box::pin(World::start(WorldOptions::of("F22"))).await?;
+    for point in [POINTS[1], POINTS[2]] {
+        world.run_for(CALM).await?;
+        let (owner, held) = stand_still(&mut world, point).await?;
+        let name = format!("persistence-{owner}");
+        world.fault("F22", &format!("{name} cut off from Postgres {}", point.what));
+        let link = world.cluster.wires().between(&name, "postgres");
+        link.cut();
+        drop(held);
+        world.run_for(CALM).await?;
+        link.heal();
+        world.healed("F22");
+    }
+    world.fault("F22", "persistence cut off from Postgres");
+    let link = world.cluster.wires().between("persistence", "postgres");
+    link.silence();
+    world.run_for(Duration::from_secs(10)).await?;
+    link.heal();
+    world.healed("F22");
+    world.run_for(CALM).await?;
+    world.measure();
+    Box::pin(world.settle()).await?;
+    Box::pin(world.finish()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f23_fifty_changes_of_the_leader_stop_the_reading_of_the_log_for_no_longer_than_15_seconds() -> Result<()> {
+    const TIMES: usize = 50;
+    const STALL_MAX: Duration = Duration::from_secs(15);
+
+    let mut world = Box::pin(World::start(WorldOptions::of("F23"))).await?;
+    world.run_for(CALM).await?;
+    world.fault("F23", "the leader of the log steps down, again and again");
+    let mut longest = Duration::ZERO;
+    for step in 0..TIMES {
+        let leader = until("somebody leads the log", PATIENCE, async || world.cluster.leader_of(0).await).await?;
+        world.cluster.step_down(leader, 0).await.with_context(|| format!("step {step}"))?;
+        let began = Instant::now();
+        let before = stored(&world).await?;
+        until("something is stored again", STALL_MAX, async || Ok((stored(&world).await? > before).then_some(())))
+            .await?;
+        longest = longest.max(began.elapsed());
+    }
+    world.healed("F23");
+    println!("the longest time without a commit: {longest:?}");
+    world.run_for(CALM).await?;
+    world.measure();
+    Box::pin(world.settle()).await?;
+    Box::pin(world.finish()).await
+}
+
+/// Waits until the owner of the partition has come to `point`, and stands still there.
+async fn stand_still(world: &mut World, point: Point) -> Result<(usize, Held)> {
+    let owner = until("a replica owns the partition", PATIENCE, async || world.cluster.owner_of(0).await).await?;
+    let link = world.cluster.wires().between(&format!("persistence-{owner}"), point.other);
+    let held = link.hold_at(point.direction, point.pattern);
+    tokio::time::timeout(PATIENCE, held.reached()).await.with_context(|| format!("never {}", point.what))?;
+    Ok((owner, held))
+}
+
+/// Waits until another replica than `owner` owns the partition.
+async fn taken_over(world: &mut World, owner: usize) -> Result<usize> {
+    let other = 1 - owner;
+    let series = "huddle_persistence_owned{partition=\"0\"}";
+    until("another replica owns the partition", TAKE_OVER_MAX, async || {
+        Ok((world.cluster.persistence[other].metrics().await?.series(series) == Some(1.0)).then_some(other))
+    })
+    .await
+}
+
+/// Ends the sessions of Postgres that hold a partition's lock.
+async fn end_claims(world: &World) -> Result<()> {
+    const END: &str = "SELECT pg_terminate_backend(pid) AS ended FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    world.cluster.rows::<serde_json::Value>(END).await.map(drop)
+}
+
+/// How far the partition is stored.
+async fn stored(world: &World) -> Result<u64> {
+    #[derive(serde::Deserialize)]
+    struct Progress {
+        seq: u64,
+    }
+    let rows: Vec<Progress> = world.cluster.rows("SELECT seq FROM log_progress WHERE partition = 0").await?;
+    Ok(rows.first().context("nothing is stored")?.seq)
+}
+
+/// How many positions the store is behind the log.
+async fn lag(world: &World) -> Result<u64> {
+    let info = world.cluster.jetstream("STREAM.INFO.HUDDLE_LOG_0", "").await?;
+    let last = info["state"]["last_seq"].as_u64().context("the stream has no last position")?;
+    Ok(last.saturating_sub(stored(world).await?))
+}

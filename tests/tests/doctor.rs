@@ -16,7 +16,7 @@ use huddle_devstack::{Process, Signal, Tools};
 use huddle_domain::{Body, ClientId, EventKind, NewEvent, Partition, Seq, TeamId, UnixMillis, UserId};
 use huddle_embedded::{Config, Embedded};
 use huddle_log::{Condition, Log as _};
-use huddle_store::{Batch, BatchItem, DeadLetter, DeadLetterReason, PartitionStore as _};
+use huddle_store::{Batch, BatchItem, DeadLetter, DeadLetterReason, LogGap, PartitionStore as _};
 use huddle_tests::{Cluster, ClusterOptions, SECRET, SERVICE_TOKEN, huddle, told, until};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -259,10 +259,14 @@ async fn dead_letters_are_counted_by_reason() -> Result<()> {
             .collect();
         writer.apply(Batch { items, through: Seq::new(seq), ..Batch::default() }).await?;
     }
+    let gaps = vec![LogGap { after: Seq::new(seq), before: Seq::new(seq + 4) }];
+    writer.apply(Batch { gaps, through: Seq::new(seq + 4), ..Batch::default() }).await?;
     // Beside the process that has it, which has no admin endpoint.
     let nowhere = ["--set".to_owned(), "admin.gateway=127.0.0.1:1".to_owned()];
     let report = report(&[of_directory(&data), nowhere.to_vec()].concat()).await?;
-    report.assert_troubles("dead letters", &["admin-unreachable", "dead-letters-found", "position-taken"]);
+    report.assert_troubles("dead letters", &["admin-unreachable", "dead-letters-found", "log-gaps-found", "position-taken"]);
+    let missing = format!("positions were missing from the log when it was stored: {} to {} in partition 0", seq + 1, seq + 3);
+    assert_eq!(report.finding("log-gaps-found")?["found"], missing.as_str());
     assert_eq!(report.finding("dead-letters-found")?["found"], "2 with the reason `undecodable`");
     assert_eq!(report.finding("position-taken")?["found"], "3 with the reason `seq_taken`");
     assert!(!report.said.contains("hunter2"));
@@ -411,6 +415,10 @@ async fn each_trouble_of_a_cluster_is_found_and_no_other() -> Result<()> {
     let report = patient.assert_troubles("a dead letter", &[], &["partition-one-copy", "dead-letters-found"]).await?;
     assert!(!report.said.contains("hunter2"), "{}", report.said);
     patient.sql("DELETE FROM dead_letters").await?;
+    patient.sql("INSERT INTO log_gaps (partition, after_seq, before_seq) VALUES (0, 7, 10)").await?;
+    let report = patient.assert_troubles("a gap", &[], &["log-gaps-found", "partition-one-copy"]).await?;
+    assert!(report.said.contains("8 to 9 in partition 0"), "{}", report.said);
+    patient.sql("DELETE FROM log_gaps").await?;
 
     let settings = ["log.replicas=3"];
     patient.assert_troubles("other settings", &settings, &["partition-one-copy", "partition-unfit"]).await?;

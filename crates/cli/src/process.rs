@@ -128,6 +128,14 @@ impl Process {
         connect_store(&self.config).await
     }
 
+    /// As [`store`](Self::store), for a service that answers calls within `call_time_max`: Postgres does not work for
+    /// longer on what a call asks, so that nothing goes on for callers who have gone.
+    pub(crate) async fn store_for_calls(&self, call_time_max: Duration) -> Result<Arc<PostgresStore>, Failure> {
+        let mut config = self.config.clone();
+        config.store.statement_timeout = config.store.statement_timeout.min(call_time_max);
+        connect_store(&config).await
+    }
+
     /// Runs until a signal or the failure of a task.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         self.lifecycle.run_until_signal().await.map_err(Failure::failed)

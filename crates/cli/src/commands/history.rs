@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use huddle_history::{Parts, Server};
+use huddle_history::{CALL_TIME_MAX, Parts, Server};
 
 use crate::{config::ConfigArgs, failure::Failure, process::Process};
 
@@ -24,7 +24,7 @@ pub(crate) async fn run(_args: Args, config: &ConfigArgs) -> Result<(), Failure>
     let process =
         Process::start(config, "admin.history", |it| it.admin.history, &["history"], |_| DRAIN_TIMEOUT).await?;
     let verifier = process.verifier().await?;
-    let store = process.store().await?;
+    let store = process.store_for_calls(CALL_TIME_MAX).await?;
     let log = process.log().await?;
     let server = Server::bind(Parts {
         config: process.config.history.clone(),

@@ -105,6 +105,8 @@ ids! {
     DeadLetters = "dead-letters": "an entry of the log that cannot be stored is set aside, so that it holds up nothing behind it";
     DeadLettersFound = "dead-letters-found": "these messages were shown live, perhaps, and are not in history";
     PositionTaken = "position-taken": "two different messages had one position: the log was replaced by another one, and clients may have seen what history does not show";
+    LogGaps = "log-gaps": "a log never forgets in its middle: what is missing there was accepted, perhaps, and lost";
+    LogGapsFound = "log-gaps-found": "messages that were accepted may be missing from history";
     CheckTimeout = "check-timeout": "what was asked gives no answer, or the machine is too busy to hear it; this check says nothing";
     CheckFailed = "check-failed": "this check could not be made and says nothing";
 

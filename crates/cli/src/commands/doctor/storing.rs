@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use huddle_store::DeadLetterReason;
+use huddle_store::{DeadLetterReason, RecordedGap};
 
 use super::{
     check::Outcome,
@@ -75,8 +75,29 @@ pub(crate) fn dead_letters(counts: &[(String, u64)], how_to_look: &str) -> Outco
     Outcome::found_or(findings, Id::DeadLetters, fine)
 }
 
+/// Judges the gaps of the log that are on record: `count` of them, of which `newest` are at hand; `how_to_look` is a
+/// command.
+pub(crate) fn log_gaps(count: u64, newest: &[RecordedGap], how_to_look: &str) -> Outcome {
+    if count == 0 {
+        return Outcome::ok(Id::LogGaps, "none");
+    }
+    let named: Vec<String> =
+        newest.iter().map(|gap| format!("{} in partition {}", gap.gap, gap.partition.number())).collect();
+    let more = count.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let found = format!("positions were missing from the log when it was stored: {}{more}", named.join(", "));
+    let remedy = format!(
+        "find out what the log has lost (a damaged disk of one server, entries that aged out before they were stored); look \
+         at the gaps with {how_to_look}, and delete the rows once they are settled"
+    );
+    Finding::problem(Id::LogGapsFound, found, remedy).into()
+}
+
 #[cfg(test)]
 mod tests {
+    use huddle_domain::{Partition, Seq, UnixMillis};
+    use huddle_store::LogGap;
+
     use super::*;
     use crate::commands::doctor::finding::Severity;
 
@@ -94,6 +115,22 @@ mod tests {
         assert_eq!(judged(5, true), (Id::Storing, Severity::Ok));
         assert_eq!(judged(5, false), (Id::StoringStalled, Severity::Problem));
         assert_eq!(judged(1_000_000, true), (Id::StoringBehind, Severity::Warning));
+    }
+
+    #[test]
+    fn gaps_are_named_and_those_that_are_not_are_counted() {
+        let gap = |after, before| RecordedGap {
+            partition: Partition::new(1),
+            gap: LogGap { after: Seq::new(after), before: Seq::new(before) },
+            found_at: UnixMillis(0),
+        };
+        assert_eq!(ids(log_gaps(0, &[], "psql")), [(Id::LogGaps, Severity::Ok)]);
+        let outcome = log_gaps(5, &[gap(7, 9), gap(2, 6)], "psql");
+        let Outcome::Found(findings) = &outcome else { panic!("it is a finding") };
+        let text = "positions were missing from the log when it was stored: 8 to 8 in partition 1, 3 to 5 in partition 1 \
+                    and 3 more";
+        assert_eq!(findings[0].found, text);
+        assert_eq!(ids(outcome), [(Id::LogGapsFound, Severity::Problem)]);
     }
 
     #[test]

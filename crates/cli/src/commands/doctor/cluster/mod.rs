@@ -72,6 +72,7 @@ pub(crate) fn checks(config: &Config, sources: &ConfigArgs) -> Vec<Check> {
         ask!(postgres, ClockPostgres, clocks::postgres),
         ask!(postgres, Owners, store::owners),
         ask!(postgres, DeadLetters, store::dead_letters),
+        ask!(postgres, LogGaps, store::log_gaps),
         Check::new(Id::Storing, {
             let (config, nats, postgres) = (Arc::clone(&config), nats.clone(), postgres.clone());
             async move { store::storing(&config, &nats, &postgres).await }

@@ -22,6 +22,8 @@ const CONNECTIONS_FREE_MIN: u32 = 10;
 
 const LOOK_AT_DEAD_LETTERS: &str = "`psql -c 'SELECT partition, seq, team_id, reason, detail FROM dead_letters'`";
 
+const LOOK_AT_GAPS: &str = "`psql -c 'SELECT * FROM log_gaps'`";
+
 pub(super) async fn server(postgres: &Postgres) -> Outcome {
     let Some(answer) = postgres.answer().await else { return broken_off() };
     match &*answer {
@@ -131,6 +133,13 @@ pub(super) async fn owners(postgres: &Postgres) -> Outcome {
 pub(super) async fn dead_letters(postgres: &Postgres) -> Outcome {
     match contents(postgres).await {
         Ok(contents) => storing::dead_letters(&contents.dead_letters, LOOK_AT_DEAD_LETTERS),
+        Err(outcome) => outcome,
+    }
+}
+
+pub(super) async fn log_gaps(postgres: &Postgres) -> Outcome {
+    match contents(postgres).await {
+        Ok(contents) => storing::log_gaps(contents.gap_count, &contents.gaps, LOOK_AT_GAPS),
         Err(outcome) => outcome,
     }
 }

@@ -203,6 +203,16 @@ pub(super) async fn dead_letters(instance: &Instance, inspected: &Inspected) -> 
     }
 }
 
+pub(super) async fn log_gaps(instance: &Instance, inspected: &Inspected) -> Outcome {
+    match contents(inspected).await {
+        Ok(contents) => {
+            let look = format!("`sqlite3 {} 'SELECT * FROM log_gaps'`", file_of(&instance.directory).display());
+            storing::log_gaps(contents.gap_count, &contents.gaps, &look)
+        }
+        Err(outcome) => outcome,
+    }
+}
+
 /// Every page, row and index, as far as the time goes.
 pub(super) async fn integrity(instance: &Instance, time_max: Duration, progress: &Progress) -> Outcome {
     let report = {

@@ -90,6 +90,7 @@ pub(crate) fn checks(
         check!(Wal, contents::wal),
         check!(Storing, contents::storing).with_time(storing::WATCH_MAX + CHECK_MAX),
         check!(DeadLetters, contents::dead_letters),
+        check!(LogGaps, contents::log_gaps),
         Check::new(Id::Readiness, {
             let instance = Arc::clone(&instance);
             async move { admin.check(&instance).await }

@@ -147,6 +147,18 @@ pub(crate) fn is_undone(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the file or its disk fails, whatever was asked of them: what was written is not known any longer.
+pub(crate) fn is_ruin(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => {
+            let ruin = [code::READONLY, code::IOERR, code::CORRUPT, code::CANTOPEN, code::NOTADB];
+            !is_full(error) && primary_code(error).is_some_and(|code| ruin.contains(&code))
+        }
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
 impl OpenError {
     pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

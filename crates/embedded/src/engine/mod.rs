@@ -10,8 +10,12 @@ mod task;
 mod work;
 mod writer;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Mutex, PoisonError},
+};
 
+use futures_util::FutureExt as _;
 use huddle_domain::{Event, NewEvent, Partition, Seq};
 use huddle_log::{Condition, LogError, Pending, PublishError, pending};
 use huddle_store::{Applied, Batch, Imported, StoreError};
@@ -44,7 +48,7 @@ impl Engine {
         let closing = CancellationToken::new();
         let failure = watch::Sender::new(None);
         let failed = failure.subscribe();
-        let task = tokio::spawn(writer.run(requests, failure, closing.clone()));
+        let task = tokio::spawn(supervised(writer.run(requests, failure.clone(), closing.clone()), failure));
         Self { queue, closing, failure: failed, task: Mutex::new(Some(task)) }
     }
 
@@ -128,8 +132,75 @@ impl Engine {
     }
 }
 
+/// Runs the writer, and says so when it ends by a panic: nothing can be written then, and only a new process is sure of
+/// what has been.
+async fn supervised(run: impl Future<Output = ()>, failure: watch::Sender<Option<String>>) {
+    // What the writer held is gone with it.
+    if AssertUnwindSafe(run).catch_unwind().await.is_err() {
+        failure.send_replace(Some("the task that writes has panicked".to_owned()));
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         self.closing.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use huddle_log::Log;
+    use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{Config, Embedded};
+
+    const PARTITION: Partition = Partition::new(0);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_writer_that_panics_is_told_of_as_one_that_cannot_write_any_longer() {
+        let (queue, requests) = mpsc::channel(1);
+        let failure = watch::Sender::new(None);
+        let failed = failure.subscribe();
+        let run = async move {
+            let mut requests: mpsc::Receiver<Work> = requests;
+            let _work = requests.recv().await;
+            panic!("the test wants it so");
+        };
+        let task = tokio::spawn(supervised(run, failure));
+        let engine = Engine { queue, closing: CancellationToken::new(), failure: failed, task: Mutex::new(Some(task)) };
+        // Whoever has asked is answered, and whoever asks next.
+        for _ in 0..2 {
+            let outcome = timeout(PATIENCE, engine.progress(PARTITION)).await.unwrap();
+            assert!(outcome.is_err_and(|error| error.is_retryable()));
+        }
+        let reason = timeout(PATIENCE, engine.failed()).await.unwrap();
+        assert!(reason.contains("panicked"), "{reason}");
+        timeout(PATIENCE, engine.close()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_ends_the_writer_whoever_comes_upon_it() {
+        const DAMAGE: &str = "
+            PRAGMA writable_schema = ON;
+            UPDATE sqlite_schema SET rootpage = 1000000 WHERE name = 'log_progress';
+            PRAGMA schema_version = 1000000;";
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config { directory: directory.path().to_owned(), ..Config::default() };
+        let embedded = Embedded::open(&config).await.unwrap();
+        embedded.prepare(PARTITION, Seq::ZERO).await.unwrap();
+        let mut other = SqliteConnectOptions::new().filename(&embedded.file.path).connect().await.unwrap();
+        sqlx::raw_sql(DAMAGE).execute(&mut other).await.unwrap();
+
+        let batch = Batch { through: Seq::new(1), ..Batch::default() };
+        let outcome = timeout(PATIENCE, embedded.engine.apply(PARTITION, Seq::ZERO, batch)).await.unwrap();
+        assert!(outcome.is_err());
+        let reason = timeout(PATIENCE, embedded.failed()).await.unwrap();
+        assert!(reason.contains("malformed"), "{reason}");
+        assert!(Log::check(&*embedded).await.is_err());
     }
 }

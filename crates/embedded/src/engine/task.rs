@@ -9,7 +9,10 @@ use super::{
     positions::Positions,
     work::{Reply, Task, Trouble},
 };
-use crate::store;
+use crate::store::{self, Failure};
+
+const APPLYING: &str = "applying a batch";
+const IMPORTING: &str = "importing events";
 
 /// Gives an answer once it is known whether the transaction was committed.
 pub(super) type Answer = Box<dyn FnOnce(Result<(), &Trouble>) + Send>;
@@ -37,21 +40,21 @@ pub(super) async fn run(
         Task::Apply { partition, from, batch, reply } => {
             let mut savepoint = transaction.begin().await?;
             let outcome = store::apply(&mut savepoint, partition, from, &batch).await;
-            settle(savepoint, &outcome).await?;
+            let outcome = settle(savepoint, outcome, APPLYING).await?;
             if outcome.is_ok() {
                 positions.take(partition, batch.through);
             }
-            Ok(answer(reply, outcome, |trouble| Err(trouble.store_error("applying a batch"))))
+            Ok(answer(reply, outcome, |trouble| Err(trouble.store_error(APPLYING))))
         }
         Task::Import { partition, events, reply } => {
             let highest = events.iter().map(|event| event.seq).max().unwrap_or_default();
             let mut savepoint = transaction.begin().await?;
             let outcome = store::import(&mut savepoint, partition, events).await;
-            settle(savepoint, &outcome).await?;
+            let outcome = settle(savepoint, outcome, IMPORTING).await?;
             if outcome.is_ok() {
                 positions.take(partition, highest);
             }
-            Ok(answer(reply, outcome, |trouble| Err(trouble.store_error("importing events"))))
+            Ok(answer(reply, outcome, |trouble| Err(trouble.store_error(IMPORTING))))
         }
     }
 }
@@ -67,10 +70,21 @@ fn answer<T: Send + 'static>(reply: Reply<T>, outcome: T, failed: fn(&Trouble) -
     })
 }
 
-/// Keeps what a task did, or undoes it. When SQLite has already undone the whole transaction, as it does where the disk is
-/// full, that shows here.
-async fn settle<T>(savepoint: sqlx::SqliteTransaction<'_>, outcome: &Result<T, StoreError>) -> Result<(), sqlx::Error> {
-    if outcome.is_ok() { savepoint.commit().await } else { savepoint.rollback().await }
+/// Keeps what a task did, or undoes it. An error when the file or its disk fails: nobody may go on then. When SQLite has
+/// already undone the whole transaction, as it does where the disk is full, that shows here, too.
+async fn settle<T>(
+    savepoint: sqlx::SqliteTransaction<'_>,
+    outcome: Result<T, Failure>,
+    context: &'static str,
+) -> Result<Result<T, StoreError>, sqlx::Error> {
+    match outcome {
+        Ok(done) => savepoint.commit().await.map(|()| Ok(done)),
+        Err(failure) => {
+            let told = failure.told(context)?;
+            savepoint.rollback().await?;
+            Ok(Err(told))
+        }
+    }
 }
 
 async fn prepare(

@@ -42,27 +42,18 @@ pub(crate) fn check_order(batch: &Batch) -> Result<(), StoreError> {
 /// Events that the log has appended are rows already; one that is none becomes one.
 ///
 /// # Errors
-/// After any error the transaction must be rolled back: it may hold a part. [`StoreError::NotOwner`] when the partition
+/// After any failure the transaction must be rolled back: it may hold a part. [`StoreError::NotOwner`] when the partition
 /// does not stand at `from`.
 pub(crate) async fn apply(
     connection: &mut SqliteConnection,
     partition: Partition,
     from: Seq,
     batch: &Batch,
-) -> Result<Applied, StoreError> {
+) -> Result<Applied, Failure> {
     check_order(batch)?;
     if batch.through <= from {
         return Ok(Applied { through: from, ..Applied::default() });
     }
-    apply_above(connection, partition, from, batch).await.map_err(|failure| failure.into_store_error(CONTEXT))
-}
-
-async fn apply_above(
-    connection: &mut SqliteConnection,
-    partition: Partition,
-    from: Seq,
-    batch: &Batch,
-) -> Result<Applied, Failure> {
     if !move_position(connection, partition, from, batch.through).await? {
         return Err(Failure::Store(StoreError::NotOwner));
     }

@@ -1,7 +1,7 @@
 //! Events that have a history elsewhere become rows under the positions that they bring.
 
 use huddle_domain::{Event, Partition};
-use huddle_store::{Imported, StoreError, backend::Tally};
+use huddle_store::{Imported, backend::Tally};
 use sqlx::SqliteConnection;
 
 use super::{
@@ -9,25 +9,15 @@ use super::{
     run::{Mode, finish, store_at_once},
 };
 
-const CONTEXT: &str = "importing events";
-
 /// Stores `events` within the caller's transaction, or nothing of them when another event is in the way of one: the
 /// transaction is then as it was.
 ///
 /// # Errors
-/// After any error the transaction must be rolled back: it may hold a part.
+/// After any failure the transaction must be rolled back: it may hold a part.
 pub(crate) async fn import(
     connection: &mut SqliteConnection,
     partition: Partition,
     events: Vec<Event>,
-) -> Result<Imported, StoreError> {
-    import_all(connection, partition, &events).await.map_err(|failure| failure.into_store_error(CONTEXT))
-}
-
-async fn import_all(
-    connection: &mut SqliteConnection,
-    partition: Partition,
-    events: &[Event],
 ) -> Result<Imported, Failure> {
     if events.is_empty() {
         return Ok(Imported::default());

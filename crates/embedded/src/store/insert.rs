@@ -12,6 +12,7 @@ use super::{
     row::{columns, parameter_of_events},
     sends::{events_at, sends_by_key},
 };
+use crate::error::is_ruin;
 
 /// Inserts `events` in their order, all of them: a conflict is an error, and then none is inserted.
 pub(crate) async fn insert(
@@ -69,16 +70,18 @@ pub(super) async fn insert_around_conflicts(
 
 /// What ends a transaction.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Sql(sqlx::Error),
     Store(StoreError),
 }
 
 impl Failure {
-    pub(super) fn into_store_error(self, context: &'static str) -> StoreError {
+    /// What to tell the caller; the error itself when the file or its disk fails, and nobody may go on.
+    pub(crate) fn told(self, context: &'static str) -> Result<StoreError, sqlx::Error> {
         match self {
-            Self::Sql(error) => store_error(context, error),
-            Self::Store(error) => error,
+            Self::Sql(error) if is_ruin(&error) => Err(error),
+            Self::Sql(error) => Ok(store_error(context, error)),
+            Self::Store(error) => Ok(error),
         }
     }
 }

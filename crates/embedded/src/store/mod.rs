@@ -26,7 +26,7 @@ pub(crate) use directory::{list_members, list_user_teams, memberships, owner_cou
 pub(crate) use error::{is_refusal, store_error};
 pub(crate) use events::{events_between, list_events};
 pub(crate) use import::import;
-pub(crate) use insert::insert;
+pub(crate) use insert::{Failure, insert};
 pub(crate) use mentions::list_mentions;
 pub(crate) use messages::{list_messages, message};
 pub(crate) use row::EventRow;

@@ -141,11 +141,11 @@ async fn a_position_that_was_moved_is_not_moved_again() {
     for from in [0, 4, 6] {
         let mut transaction = connection.begin().await.unwrap();
         let outcome = apply(&mut transaction, P0, Seq::new(from), &batch(&[posted("a", 9)])).await;
-        assert!(matches!(outcome, Err(StoreError::NotOwner)), "from {from}: {outcome:?}");
+        assert!(matches!(outcome, Err(insert::Failure::Store(StoreError::NotOwner))), "from {from}: {outcome:?}");
         transaction.rollback().await.unwrap();
     }
     let missing = apply(&mut connection, P1, Seq::new(3), &batch(&[posted("b", 9)])).await;
-    assert!(matches!(missing, Err(StoreError::NotOwner)), "{missing:?}");
+    assert!(matches!(missing, Err(insert::Failure::Store(StoreError::NotOwner))), "{missing:?}");
     assert_eq!(progress(&mut *connection, P0).await.unwrap(), Some(Seq::new(5)));
     assert_eq!(progress(&mut *connection, P1).await.unwrap(), None);
 }

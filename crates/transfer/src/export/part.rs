@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +18,8 @@ use crate::format::{FileError, Line, Lines, Track};
 
 const SUFFIX: &str = ".part";
 const READ_BYTES: usize = 256 * 1024;
+/// The permissions of a new file.
+const OWNER_ONLY: u32 = 0o600;
 
 /// What every export begins with.
 const BEGINNING: &[u8] = b"{\"huddle_export\":";
@@ -38,8 +41,10 @@ impl Part {
         name.push(SUFFIX);
         let path = PathBuf::from(name);
         let failed = |source| ExportError::Write { file: path.clone(), source };
-        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(failed)?;
+        let mut options = fs::OpenOptions::new();
+        // It will hold everything that people wrote.
+        options.read(true).write(true).create(true).truncate(false).mode(OWNER_ONLY);
+        let file = options.open(&path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(ExportError::InUse { part: path }),

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -50,6 +51,14 @@ async fn an_export_goes_on_wherever_it_was_cut_off() {
         let kept = events_before(cut) as u64;
         assert!(report.continued == kept || report.continued + 1 == kept, "{report:?} after {kept} events");
     }
+}
+
+#[tokio::test]
+async fn only_its_owner_can_read_an_export() {
+    let instance = Instance::embedded_with(&three_teams()).await;
+    let (_directory, file, _part) = place();
+    exported(&instance, &file).await;
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]

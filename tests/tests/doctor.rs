@@ -264,8 +264,12 @@ async fn dead_letters_are_counted_by_reason() -> Result<()> {
     // Beside the process that has it, which has no admin endpoint.
     let nowhere = ["--set".to_owned(), "admin.gateway=127.0.0.1:1".to_owned()];
     let report = report(&[of_directory(&data), nowhere.to_vec()].concat()).await?;
-    report.assert_troubles("dead letters", &["admin-unreachable", "dead-letters-found", "log-gaps-found", "position-taken"]);
-    let missing = format!("positions were missing from the log when it was stored: {} to {} in partition 0", seq + 1, seq + 3);
+    report.assert_troubles(
+        "dead letters",
+        &["admin-unreachable", "dead-letters-found", "log-gaps-found", "position-taken"],
+    );
+    let missing =
+        format!("positions were missing from the log when it was stored: {} to {} in partition 0", seq + 1, seq + 3);
     assert_eq!(report.finding("log-gaps-found")?["found"], missing.as_str());
     assert_eq!(report.finding("dead-letters-found")?["found"], "2 with the reason `undecodable`");
     assert_eq!(report.finding("position-taken")?["found"], "3 with the reason `seq_taken`");

@@ -15,3 +15,4 @@ pub(crate) mod tail;
 pub(crate) mod token;
 mod transfer;
 pub(crate) mod up;
+pub(crate) mod verify;

@@ -1,5 +1,7 @@
 //! Owns the running of faults: the tests of the list's rows, or random faults for as long as somebody likes.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +11,8 @@ use crate::{repo, run, test, tools};
 
 /// The row of random faults, which no test is for.
 const RANDOM_ROW: u32 = 38;
+/// The tests of rows, for nextest.
+const ALL_ROWS: &str = "package(huddle-tests) and binary(faults)";
 /// How long random faults go on when nobody says.
 const RANDOM_MINUTES: u64 = 10;
 
@@ -32,18 +36,20 @@ pub(crate) struct Options {
 pub(crate) fn faults(options: &Options) -> Result<()> {
     tools::install(tools::Options { tests: true })?;
     if options.list {
-        return rows(options, Some("list"), &in_all_rows());
+        return list();
     }
+    let programs = Programs::build()?;
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let row = options.only.as_deref().map(number_of).transpose()?;
     let outcome = match (row, options.minutes) {
-        (None, Some(minutes)) => random(options, minutes),
-        (Some(RANDOM_ROW), _) => random(options, RANDOM_MINUTES),
-        (Some(number), _) => rows(options, None, &format!("{} and test(/(^|::)f{number:02}_/)", in_all_rows())),
-        (None, None) => rows(options, None, &in_all_rows()),
+        (None, Some(minutes)) => programs.random(options, minutes),
+        (Some(RANDOM_ROW), _) => programs.random(options, RANDOM_MINUTES),
+        (Some(number), _) => programs.rows(options, &format!("{ALL_ROWS} and test(/(^|::)f{number:02}_/)")),
+        (None, None) => programs.rows(options, ALL_ROWS),
     };
-    let table = runner()?.args(["table", "--since-ms", &began.as_millis().to_string()]).status();
-    outcome.and(table.map(drop).context("cannot show how the runs went"))
+    let since_ms = began.as_millis().to_string();
+    let table = run::visibly(run::command(&programs.runner).args(["table", "--since-ms", &since_ms]));
+    outcome.and(table)
 }
 
 /// `F8` and `f08` are 8.
@@ -52,41 +58,53 @@ fn number_of(row: &str) -> Result<u32> {
     digits.parse().with_context(|| format!("`{row}` is no row of the list of faults: they are named as F8"))
 }
 
-fn in_all_rows() -> String {
-    "package(huddle-tests) and binary(faults)".to_owned()
+fn list() -> Result<()> {
+    run::visibly(nextest("list")?.args(["--filterset", ALL_ROWS]))
 }
 
-/// Runs tests, or does with them what `verb` says, with what they print as they print it.
-fn rows(options: &Options, verb: Option<&str>, filter: &str) -> Result<()> {
+/// The runner of tests, about to do `verb` with those of rows.
+fn nextest(verb: &str) -> Result<Command> {
     let Some(nextest) = repo::tool("cargo-nextest") else {
         bail!("cargo-nextest is not to be had on this machine, and picks the rows: see `cargo xtask tools --tests`");
     };
     let mut command = run::command(nextest);
-    command.args(["nextest", verb.unwrap_or("run"), "--package", "huddle-tests", "--test", "faults"]);
-    command.args(["--ignore-default-filter", "--filterset", filter]);
-    if verb.is_none() {
-        command.args(["--no-capture", "--no-fail-fast"]).env("HUDDLE_BIN", test::build_binary()?);
-    }
-    if let Some(seed) = options.seed {
-        command.env("HUDDLE_FAULTS_SEED", seed.to_string());
-    }
-    run::visibly(&mut command)
+    command.args(["nextest", verb, "--package", "huddle-tests", "--test", "faults", "--ignore-default-filter"]);
+    Ok(command)
 }
 
-fn random(options: &Options, minutes: u64) -> Result<()> {
-    let binary = test::build_binary()?;
-    let mut command = runner()?;
-    command.args(["random", "--minutes", &minutes.to_string()]).env("HUDDLE_BIN", binary);
-    if let Some(seed) = options.seed {
-        command.args(["--seed", &seed.to_string()]);
-    }
-    run::visibly(&mut command)
+/// What runs, built before anything does.
+struct Programs {
+    /// The program that is put to the test.
+    huddle: PathBuf,
+    /// Breaks things at random, and shows what runs have left.
+    runner: PathBuf,
 }
 
-/// Breaks things at random, and shows the runs' files.
-fn runner() -> Result<std::process::Command> {
-    run::visibly(run::cargo().args(["build", "--quiet", "--package", "huddle-tests", "--bin", "fault_runner"]))?;
-    test::built("fault_runner").map(run::command)
+impl Programs {
+    fn build() -> Result<Self> {
+        let huddle = test::build_binary()?;
+        run::visibly(run::cargo().args(["build", "--package", "huddle-tests", "--bin", "fault_runner"]))?;
+        Ok(Self { huddle, runner: test::built("fault_runner")? })
+    }
+
+    /// Runs tests, with what they print as they print it.
+    fn rows(&self, options: &Options, filter: &str) -> Result<()> {
+        let mut command = nextest("run")?;
+        command.args(["--filterset", filter, "--no-capture", "--no-fail-fast"]).env("HUDDLE_BIN", &self.huddle);
+        if let Some(seed) = options.seed {
+            command.env("HUDDLE_FAULTS_SEED", seed.to_string());
+        }
+        run::visibly(&mut command)
+    }
+
+    fn random(&self, options: &Options, minutes: u64) -> Result<()> {
+        let mut command = run::command(&self.runner);
+        command.args(["random", "--minutes", &minutes.to_string()]).env("HUDDLE_BIN", &self.huddle);
+        if let Some(seed) = options.seed {
+            command.args(["--seed", &seed.to_string()]);
+        }
+        run::visibly(&mut command)
+    }
 }
 
 #[cfg(test)]

@@ -102,7 +102,6 @@ async fn random(seed: Option<u64>, time: Duration) -> Result<()> {
 async fn calm(time: Duration) -> Result<()> {
     let mut world = Box::pin(World::start(WorldOptions::of("calm"))).await?;
     world.run_for(time).await?;
-    world.say(&world.progress());
     world.measure();
     Box::pin(world.settle()).await?;
     Box::pin(world.finish()).await

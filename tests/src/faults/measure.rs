@@ -12,6 +12,8 @@ use super::tape::{Acceptance, Tape};
 
 /// The share of sends that a bound of latency speaks of.
 const PERCENTILE: usize = 99;
+/// Without any acknowledgement for so long, in microseconds, a run stands still.
+const STANDSTILL_US: u64 = 1_000_000;
 
 /// What a fault did, from its mark to the moment of measuring.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -23,7 +25,8 @@ pub struct Measured {
     pub gap: Duration,
     /// The same of the clients that were at each gateway (or at what else they talk to) when the fault began.
     pub gateways: BTreeMap<String, GatewayGap>,
-    /// From the fault's mark until all clients were connected and had caught up for good; `None` when they have not.
+    /// From the fault's mark until all clients were connected and had caught up for good, and acknowledgements came again
+    /// after the last second without any; `None` when that has not come about.
     #[serde(rename = "back_after_ms", serialize_with = "optional_millis")]
     pub back_after: Option<Duration>,
     /// The same from the mark that it was healed; zero when they were back before that.
@@ -89,7 +92,8 @@ impl Measured {
         }
         let faults = || tape.faults().iter().filter(|fault| fault.from_us >= from_us);
         let healed_us = faults().filter_map(|fault| fault.until_us).max();
-        let back_us = back_since(tape);
+        let flowing_us = flowing_since(&times, from_us, now_us);
+        let back_us = back_since(tape).and_then(|back_us| Some(back_us.max(flowing_us?)));
         let after = |mark: u64| back_us.map(|back_us| Duration::from_micros(back_us.saturating_sub(mark)));
         let delivered = tape.delivered().iter().filter(|(at_us, _)| *at_us >= from_us).map(|(_, took_us)| *took_us);
         Self {
@@ -126,6 +130,21 @@ impl fmt::Display for Measured {
 /// Since when all clients have been whole; `None` while they are not.
 fn back_since(tape: &Tape) -> Option<u64> {
     tape.whole().last().filter(|(_, whole)| *whole).map(|(at_us, _)| *at_us)
+}
+
+/// When the last stretch of a second or more without any of `times` was over, or zero when there is none since `from_us`;
+/// `None` while one goes on.
+fn flowing_since(times: &[u64], from_us: u64, now_us: u64) -> Option<u64> {
+    let first_since = times.partition_point(|at_us| *at_us < from_us);
+    let mut last = first_since.checked_sub(1).map_or(from_us, |before| times[before]);
+    let mut flowing = 0;
+    for at_us in times[first_since..].iter().copied() {
+        if at_us - last >= STANDSTILL_US {
+            flowing = at_us;
+        }
+        last = at_us;
+    }
+    (now_us.saturating_sub(last) < STANDSTILL_US).then_some(flowing)
 }
 
 /// The longest time within `from_us..now_us` without any of `times`, which ascend. A stretch that began before counts from
@@ -190,6 +209,15 @@ mod tests {
         assert_eq!(longest_gap(&[10, 20, 60, 70], 15, 72), micros(40));
         assert_eq!(longest_gap(&[10, 20], 22, 100), micros(80));
         assert_eq!(longest_gap(&[], 50, 90), micros(40));
+    }
+
+    #[test]
+    fn after_a_standstill_it_flows_again_with_the_next_receipt() {
+        let second = STANDSTILL_US;
+        let times = [second, 2 * second - 1, 5 * second, 5 * second + 1];
+        assert_eq!(flowing_since(&times, second, 5 * second + 2), Some(5 * second));
+        assert_eq!(flowing_since(&times[2..], 5 * second, 5 * second + 2), Some(0), "nothing stood still");
+        assert_eq!(flowing_since(&times, second, 7 * second), None, "it stands still now");
     }
 
     #[test]

@@ -20,8 +20,6 @@ const LASTS_MS: std::ops::Range<u64> = 1_500..12_000;
 const PAUSE_MS: std::ops::Range<u64> = 1_500..9_000;
 /// Faults that are under way at once.
 const AT_ONCE_MAX: usize = 2;
-/// How often a run says how it goes.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a process may take that was asked to end.
 const END_BOUND: Duration = Duration::from_secs(20);
 /// How long clients may take after the last fault, before the round settles. That is for the figures: settling waits too.
@@ -216,7 +214,6 @@ struct Open {
 
 /// Breaks and heals what is planned, and waits until everybody is back.
 pub async fn run(world: &mut World, planned: &[Planned]) -> Result<()> {
-    let mut last_progress = Instant::now();
     let began = Instant::now();
     let mut waiting: Vec<Planned> = planned.to_vec();
     waiting.reverse();
@@ -235,11 +232,7 @@ pub async fn run(world: &mut World, planned: &[Planned]) -> Result<()> {
             let next =
                 open.iter().map(|fault| fault.planned.end()).chain(waiting.last().map(|planned| planned.at)).min();
             let wait = next.map_or(Duration::ZERO, |next| next.saturating_sub(now));
-            world.run_for(wait.min(PROGRESS_INTERVAL)).await?;
-        }
-        if last_progress.elapsed() >= PROGRESS_INTERVAL {
-            last_progress = Instant::now();
-            world.say(&world.progress());
+            world.run_for(wait).await?;
         }
     }
     world.cluster.wait_until_ready().await?;

@@ -32,6 +32,8 @@ const START_BOUND: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How often a long wait looks after the clients.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a run says how it goes.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ pub struct World {
     down: BTreeSet<String>,
     measured: Vec<Measured>,
     began: Instant,
+    progress_at: Instant,
 }
 
 /// One fleet with its recording.
@@ -98,7 +101,8 @@ impl World {
         let round = Round::start(&cluster, &options, 1, directory.clone()).await?;
         let files = Files::of(directory, &cluster, &round.recorder);
         let (down, measured) = (BTreeSet::new(), Vec::new());
-        let mut world = Self { files, cluster, options, round, down, measured, began };
+        let mut world =
+            Self { files, cluster, options, round, down, measured, began, progress_at: began + PROGRESS_INTERVAL };
         world.until_back(START_BOUND).await.context("the fleet does not get to work")?;
         world.say("the fleet is at work");
         Ok(world)
@@ -150,7 +154,7 @@ impl World {
     pub async fn run_for(&mut self, time: Duration) -> Result<()> {
         let deadline = Instant::now() + time;
         loop {
-            self.ensure_fleet()?;
+            self.look()?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
@@ -168,7 +172,7 @@ impl World {
         let began = Instant::now();
         let before = self.round.recorder.clients();
         loop {
-            self.ensure_fleet()?;
+            self.look()?;
             let missing: Vec<String> = self.round.recorder.look(|board| {
                 let silent = board.clients().iter().filter(|(name, state)| {
                     let had = before.get(*name).map_or(0, |state| state.accepted);
@@ -251,8 +255,7 @@ impl World {
         self.files.write_report(true)
     }
 
-    /// One line about how the run goes.
-    pub fn progress(&self) -> String {
+    fn progress(&self) -> String {
         let accepted = self.round.recorder.replay(|tape| tape.accepted().len());
         let (clients, missing, open) = self.round.recorder.look(|board| {
             let open: usize = board.clients().values().map(|state| state.unacknowledged.len()).sum();
@@ -266,7 +269,12 @@ impl World {
         println!("{} {:6.1} s  {what}", self.options.row, self.began.elapsed().as_secs_f64());
     }
 
-    fn ensure_fleet(&mut self) -> Result<()> {
+    /// Says now and then how the run goes; fails when a client has ended by itself.
+    fn look(&mut self) -> Result<()> {
+        if self.progress_at <= Instant::now() {
+            self.progress_at = Instant::now() + PROGRESS_INTERVAL;
+            self.say(&self.progress());
+        }
         self.round.fleet.as_mut().context("the fleet has settled")?.ensure_alive()
     }
 

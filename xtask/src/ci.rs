@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{documents, generate, repo, run, test, tools};
+use crate::{documents, generate, mutants, repo, run, test, tools};
 
 /// How a step ended.
 enum Outcome {
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
     summary.step("protobuf lint", buf_lint);
     summary.step("generated code", || generate::check().map(|()| Outcome::Passed));
     summary.step("documents", || documents::check().map(|()| Outcome::Passed));
+    summary.step("mutants", || mutants::check().map(|()| Outcome::Passed));
     summary.step("dependencies", cargo_deny);
     summary.step("clippy", || {
         passed(run::cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))

@@ -4,6 +4,7 @@ mod ci;
 mod documents;
 mod faults;
 mod generate;
+mod mutants;
 mod repo;
 mod run;
 mod test;
@@ -41,12 +42,18 @@ enum Chore {
     /// Without arguments the tests of all rows of the list of faults run, one after the other. Each run leaves a recording
     /// of what all clients did and saw, logs, a picture (timeline.svg) and a report in target/faults.
     Faults(faults::Options),
+    /// Breaks the product on purpose, one small change after the other, and checks that a test finds each.
+    ///
+    /// A mutant is a patch in `tests/mutants` that names the row of faults that has to fail with it, and the words of its
+    /// failure. Each is applied to a copy of the checkout in `target/mutants`, which is built by itself: the first time that
+    /// takes minutes, and then as long as its row.
+    Mutants(mutants::Options),
     /// Makes the committed protobuf code and the page of the protocol anew from `proto/`, without protoc.
     Generate(generate::Options),
     /// Checks that links in the documents lead somewhere, and that the files that they name exist.
     Documents,
-    /// Runs everything that a change must pass: format, protobuf lint, generated code, documents, dependencies, clippy,
-    /// rustdoc, tests.
+    /// Runs everything that a change must pass: format, protobuf lint, generated code, documents, whether mutants still apply,
+    /// dependencies, clippy, rustdoc, tests.
     ///
     /// A failed step does not stop the later ones; a table at the end tells how each went.
     Ci,
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Tools(options) => tools::install(options),
         Chore::Test(options) => test::test(&options),
         Chore::Faults(options) => faults::faults(&options),
+        Chore::Mutants(options) => mutants::run(&options),
         Chore::Generate(options) => generate::generate(options),
         Chore::Documents => documents::check(),
         Chore::Ci => ci::run(),

@@ -47,7 +47,7 @@ pub(crate) fn test_and_count() -> Result<Count> {
 }
 
 #[derive(Clone, Copy)]
-enum Runner {
+pub(crate) enum Runner {
     Nextest,
     CargoTest,
 }
@@ -83,7 +83,7 @@ pub(crate) fn built(name: &str) -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn runner() -> (Command, Runner) {
+pub(crate) fn runner() -> (Command, Runner) {
     if let Some(nextest) = repo::tool("cargo-nextest") {
         let mut command = run::command(nextest);
         command.args(["nextest", "run"]);

@@ -94,6 +94,9 @@ ids! {
     SecretReadable = "secret-readable": "whoever can read the secret can act as anybody";
     SecretGuessable = "secret-guessable": "a secret that can be guessed protects nothing";
     SecretDamaged = "secret-damaged": "without the secret, tokens can be neither made nor checked";
+    RevokedTokens = "revoked-tokens": "tokens that somebody else may have must not let anybody in until they expire";
+    RevokedUnreadable = "revoked-unreadable": "no service starts without its list, and those that run keep the one they have";
+    RevokedWritable = "revoked-writable": "whoever can write the list can let revoked tokens in again, or lock users out";
     Disk = "disk": "nothing can be accepted or stored on a full disk";
     DiskLow = "disk-low": "a full disk refuses new messages";
     DiskFull = "disk-full": "a full disk refuses new messages";

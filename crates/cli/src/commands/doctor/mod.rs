@@ -8,6 +8,7 @@ mod disk;
 mod embedded;
 mod finding;
 mod report;
+mod revoked;
 mod secrets;
 mod storing;
 mod text;

@@ -18,6 +18,7 @@ use super::{
     check::{CHECK_MAX, Check, Outcome, Shared},
     disk,
     finding::Id,
+    revoked,
     secrets::Held,
     source_name, storing, text,
 };
@@ -51,6 +52,7 @@ pub(crate) fn checks(config: &Config, sources: &ConfigArgs) -> Vec<Check> {
         }};
     }
     let mut checks = vec![configuration(sources), secrets(&config, sources), addresses(&config), disk(sources)];
+    checks.extend(revoked::check(&config));
     checks.extend([
         Check::new(Id::Nats, {
             let (config, nats) = (Arc::clone(&config), nats.clone());

@@ -16,6 +16,7 @@ use super::{
     addresses::{self, Audience},
     check::{CHECK_MAX, Check, Outcome, Progress, Shared},
     finding::Id,
+    revoked,
     secrets::Held,
     source_name, storing,
 };
@@ -74,7 +75,7 @@ pub(crate) fn checks(
             Check::blocking(Id::$id, move || $work(&instance))
         }};
     }
-    vec![
+    let mut checks = vec![
         Check::new(Id::Configuration, async move { Outcome::ok(Id::Configuration, source) }),
         check!(File, contents::file),
         look!(Process, process::holder),
@@ -100,5 +101,7 @@ pub(crate) fn checks(
             async move { contents::integrity(&instance, integrity_max, &progress).await }
         })
         .with_time(integrity_max.saturating_add(CHECK_MAX)),
-    ]
+    ];
+    checks.extend(revoked::check(config));
+    checks
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Relay;
 
-/// How long a feed is quiet before it asks, at least and at most.
+/// How long a feed is quiet before it asks, at least and at most: after its last event, and between two looks.
 const QUIET_MIN: Duration = Duration::from_secs(15);
 const QUIET_MAX: Duration = Duration::from_secs(25);
 /// How long an event may be on its way before it is missed.
@@ -36,8 +36,13 @@ impl Recheck {
         Self { due: Instant::now() + quiet(), position, missed: None, asking: None }
     }
 
-    /// Waits until the feed, which is at `position`, has missed something for certain. Cancel safe.
+    /// Waits until the feed, which is at `position`, has missed something for certain. Cancel safe: called again after each
+    /// event, it waits anew.
     pub(super) async fn missed(&mut self, relay: &Arc<Relay>, team: &TeamId, position: Seq) {
+        if position > self.position && self.missed.is_none() && self.asking.is_none() {
+            // Events come, and each one would show a hole before it.
+            self.wait(position, quiet());
+        }
         loop {
             if let Some(question) = &mut self.asking {
                 let answer = question.await;
@@ -47,12 +52,7 @@ impl Recheck {
                 }
             }
             sleep_until(self.due).await;
-            if position > self.position && self.missed.is_none() {
-                // Events come, and each one would show a hole before it.
-                self.wait(position, quiet());
-            } else {
-                self.asking = Some(ask(relay, team));
-            }
+            self.asking = Some(ask(relay, team));
         }
     }
 

@@ -197,22 +197,27 @@ impl Session {
 
     fn next_deadline(&self) -> Instant {
         let hello_deadline = self.started + self.worker.core.config.hello_timeout;
-        self.next_heartbeat.min(self.connection.identity_deadline().unwrap_or(hello_deadline))
+        let identity_deadline = self.connection.identity_deadline().unwrap_or(hello_deadline);
+        self.next_heartbeat.min(self.silence_deadline()).min(identity_deadline)
+    }
+
+    /// When a client of which nothing has been heard since is given up.
+    fn silence_deadline(&self) -> Instant {
+        self.last_heard + 2 * self.worker.core.config.heartbeat
     }
 
     fn keep_deadlines(&mut self) {
         let now = Instant::now();
-        let heartbeat = self.worker.core.config.heartbeat;
         let is_known = self.connection.identity_deadline().is_some();
         if !is_known && now >= self.started + self.worker.core.config.hello_timeout {
             return self.connection.close(CloseCode::HelloTimeout, "no hello in time");
         }
         self.connection.keep_identity();
+        if now >= self.silence_deadline() {
+            return self.connection.close(CloseCode::HeartbeatLost, "nothing heard for two heartbeats");
+        }
         if now >= self.next_heartbeat {
-            self.next_heartbeat = now + heartbeat;
-            if now >= self.last_heard + 2 * heartbeat {
-                return self.connection.close(CloseCode::HeartbeatLost, "nothing heard for two heartbeats");
-            }
+            self.next_heartbeat = now + self.worker.core.config.heartbeat;
             self.queue(frame::ping());
         }
     }

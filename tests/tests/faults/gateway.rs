@@ -298,7 +298,7 @@ async fn f37_a_removal_that_a_gateway_is_not_told_of_holds_before_the_next_event
     let next = alice.send("after-bob").await?;
     loop {
         match bob.next(SHOWN_BOUND).await? {
-            Seen::Ended(code) => break ensure!(code == "NOT_FOUND", "ended with {code}"),
+            Seen::Ended(code) => break ensure!(code == ErrorCode::NotFound.as_str_name(), "ended with {code}"),
             Seen::Event(event) => {
                 ensure!(event.seq < next.seq, "a removed member was shown {event:?}");
                 ensure!(matches!(event.kind, EventKind::MemberRemoved { .. }), "{event:?} came");
@@ -315,7 +315,7 @@ async fn f37_a_removal_that_a_gateway_is_not_told_of_holds_before_the_next_event
     let began = Instant::now();
     loop {
         match carol.next(REVOKED_BOUND).await? {
-            Seen::Ended(code) => break ensure!(code == "NOT_FOUND", "ended with {code}"),
+            Seen::Ended(code) => break ensure!(code == ErrorCode::NotFound.as_str_name(), "ended with {code}"),
             Seen::Event(event) => ensure!(matches!(event.kind, EventKind::MemberRemoved { .. }), "{event:?} came"),
         }
     }

@@ -1,10 +1,6 @@
 //! The list of revoked tokens, where one is configured: whether a service can read it, and who can change it.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use huddle_service::revoked;
 
@@ -20,11 +16,11 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Nothing where no list is configured.
 pub(crate) fn check(config: &Config) -> Option<Check> {
     let path = config.auth.revoked_file.clone()?;
-    Some(Check::blocking(Id::RevokedTokens, move || look(path)))
+    Some(Check::blocking(Id::RevokedTokens, move || look(&path)))
 }
 
-fn look(path: PathBuf) -> Outcome {
-    let found = match revoked::read(&path) {
+fn look(path: &Path) -> Outcome {
+    let found = match revoked::read(path) {
         Ok(ids) => format!("{} token(s) are refused before they expire", ids.len()),
         Err(error) => {
             let text = error.to_string();
@@ -33,7 +29,7 @@ fn look(path: PathBuf) -> Outcome {
             return Finding::problem(Id::RevokedUnreadable, text, remedy).about("`auth.revoked_file`").into();
         }
     };
-    let findings = writable_by_others(&path).into_iter().collect();
+    let findings = writable_by_others(path).into_iter().collect();
     Outcome::found_or(findings, Id::RevokedTokens, found)
 }
 
@@ -65,13 +61,13 @@ mod tests {
             fs::write(&list, content).unwrap();
             fs::set_permissions(&list, fs::Permissions::from_mode(mode)).unwrap();
         };
-        assert_eq!(ids(look(list.clone())), [Id::RevokedUnreadable]);
+        assert_eq!(ids(look(&list)), [Id::RevokedUnreadable]);
         write("one\ntwo\n", 0o640);
-        assert_eq!(ids(look(list.clone())), [Id::RevokedTokens]);
+        assert_eq!(ids(look(&list)), [Id::RevokedTokens]);
         write("one\ntwo\n", 0o620);
-        assert_eq!(ids(look(list.clone())), [Id::RevokedWritable]);
+        assert_eq!(ids(look(&list)), [Id::RevokedWritable]);
         write("one two\n", 0o640);
-        assert_eq!(ids(look(list.clone())), [Id::RevokedUnreadable]);
+        assert_eq!(ids(look(&list)), [Id::RevokedUnreadable]);
         assert!(check(&Config::default()).is_none());
         fs::remove_dir_all(folder).unwrap();
     }

@@ -11,7 +11,7 @@ use super::{
 /// The number of the first line after the [`Header`].
 const FIRST_LINE: usize = 2;
 
-/// A whole recording. About 100 bytes a line, and every name once.
+/// A whole recording. About 150 bytes a line, names included; every name is held once.
 #[derive(Debug, Clone)]
 pub struct Recording {
     header: Header,

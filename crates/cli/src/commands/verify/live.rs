@@ -62,7 +62,7 @@ pub(super) async fn check(args: &Args, team: &TeamId, sources: &ConfigArgs) -> R
     let mut not_checked = Vec::new();
     // Whatever keeps the check from its end: nothing was found out.
     let read = async {
-        reading.to_the_end(Seq::ZERO).await?;
+        reading.read_on(Seq::ZERO).await?;
         match directory_url(args, &config) {
             Some(url) => reading.compare_members(url, &token, team, &mut not_checked).await?,
             None => not_checked.push("the members: --directory-url does not say where the directory is".to_owned()),
@@ -113,7 +113,7 @@ struct Reading {
 
 impl Reading {
     /// Reads everything after what was read, at least up to `min_seq`. False when that is not stored yet.
-    async fn to_the_end(&mut self, min_seq: Seq) -> Result<bool> {
+    async fn read_on(&mut self, min_seq: Seq) -> Result<bool> {
         loop {
             let Some(page) = self.history.page(self.check.last_seq(), min_seq).await? else { return Ok(false) };
             for (event, time_ms) in &page.events {
@@ -138,7 +138,7 @@ impl Reading {
         for _ in 0..MEMBER_TRIES_MAX {
             let before = self.check.last_seq();
             let listed = grpc::members(url, token, team).await?;
-            self.to_the_end(Seq::ZERO).await?;
+            self.read_on(Seq::ZERO).await?;
             if self.check.last_seq() == before {
                 self.check.compare_members(&listed);
                 return Ok(());
@@ -156,7 +156,7 @@ impl Reading {
         let Some(last) = log.last_seq(team).await? else {
             return Ok(Comparison::Impossible("the log: it holds none of the team's events any longer"));
         };
-        if !self.to_the_end(last).await? {
+        if !self.read_on(last).await? {
             return Ok(Comparison::Impossible("the log: the store is behind it; see `huddle doctor`"));
         }
         log::compare(&log, team, last, &mut self.check).await

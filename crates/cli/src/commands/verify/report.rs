@@ -95,13 +95,11 @@ impl Outcome {
 
 fn line_of(finding: &Finding) -> String {
     let mut text = format!("  {}: {}", escaped(&finding.team), escaped(&finding.text));
-    if let Some((first, others)) = finding.lines.split_first() {
-        let several = !others.is_empty();
-        text.push_str(&format!(" (line{} {first}", if several { "s" } else { "" }));
-        for line in others.iter().take(LINES_SHOWN_MAX) {
-            text.push_str(&format!(", {line}"));
-        }
-        text.push(')');
+    let lines: Vec<String> = finding.lines.iter().take(LINES_SHOWN_MAX).map(ToString::to_string).collect();
+    match lines.as_slice() {
+        [] => {}
+        [line] => text.extend([" (line ", line.as_str(), ")"]),
+        lines => text.extend([" (lines ", lines.join(", ").as_str(), ")"]),
     }
     text
 }

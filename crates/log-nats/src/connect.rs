@@ -9,11 +9,13 @@ use async_nats::{
         context::{AccountErrorKind, Context, ContextBuilder},
     },
 };
+use huddle_domain::Partitions;
 use huddle_log::LogError;
 use tokio::sync::watch;
 
 use crate::{
     config::Config,
+    floor::Floors,
     retry::{self, Cause, Limits, Miss, REQUEST_TIMEOUT, until_answered, until_answered_for},
 };
 
@@ -35,6 +37,7 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     pub(crate) jetstream: Context,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) floors: Arc<Floors>,
 }
 
 /// What the connection tells about itself. The values count the occasions; only their changes matter.
@@ -44,11 +47,14 @@ pub(crate) struct Signals {
     pub(crate) connection: watch::Sender<u64>,
     /// Live messages may have been missed.
     pub(crate) interruption: watch::Sender<u64>,
+    /// A partition has another leader.
+    pub(crate) election: watch::Sender<u64>,
 }
 
 impl Signals {
     fn new() -> Self {
-        Self { connection: watch::Sender::new(0), interruption: watch::Sender::new(0) }
+        let signal = || watch::Sender::new(0);
+        Self { connection: signal(), interruption: signal(), election: signal() }
     }
 
     pub(crate) fn interrupt(&self) {
@@ -89,7 +95,10 @@ impl Link {
         })
         .await?;
         let jetstream = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        let link = Self { client, jetstream, signals };
+        // Settings that are out of their bounds have been refused before.
+        let partitions = Partitions::new(config.partitions).unwrap_or(Partitions::ONE);
+        let floors = Arc::new(Floors::new(partitions));
+        let link = Self { client, jetstream, signals, floors };
         link.check_server().await?;
         Ok(link)
     }

@@ -13,6 +13,7 @@ mod bus;
 mod by_team;
 mod config;
 mod connect;
+mod floor;
 mod inspect;
 mod live;
 mod log;

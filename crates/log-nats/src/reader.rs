@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     connect::Link,
+    floor::{self, End},
     live::unix_millis,
     retry::{Cause, Miss, pause, until_answered},
     stream as stream_settings, subject,
@@ -136,6 +137,8 @@ impl State {
         let is_behind = self.last_looked_up.is_some_and(|last| last > self.position);
         let looked_up = timeout(SILENCE_MAX, stream_settings::find(&self.link, self.partition)).await;
         self.last_looked_up = match looked_up {
+            // It has lost events: a new consumer says so.
+            Ok(Ok(Some(info))) if info.state.last_sequence < self.position.get() => return true,
             // An empty stream's last position is that of nothing: it was advanced, or all it held is too old.
             Ok(Ok(Some(info))) if info.state.messages > 0 => Some(Seq::new(info.state.last_sequence)),
             _ => None,
@@ -168,6 +171,14 @@ impl Consumer {
             ..pull::Config::default()
         };
         until_answered(CONTEXT, || async {
+            // A partition that ends before is one that has lost events. What is appended to it up to there must not be taken
+            // for what comes after.
+            if let Some(info) = stream_settings::find(link, partition).await?
+                && info.state.last_sequence < after.get()
+            {
+                let end = End::WentBack { last: Seq::new(info.state.last_sequence), taken: after };
+                return Err(Miss::Final(floor::cause(end).unavailable(CONTEXT)));
+            }
             let created = link.jetstream.create_consumer_on_stream(config.clone(), subject::stream(partition)).await;
             let pull = match created {
                 Ok(pull) => pull,

@@ -1,5 +1,7 @@
 //! Announcements of how far partitions are committed: plain messages, nothing kept.
 
+use std::sync::Arc;
+
 use async_nats::{Message, Subscriber, connection::State};
 use futures_util::{StreamExt as _, stream};
 use huddle_domain::{Partition, Seq};
@@ -32,10 +34,11 @@ pub(crate) async fn follow(link: &Link, closed: CancellationToken) -> Result<Sto
         .await
         .map_err(|error| Cause::of(&error).unavailable(CONTEXT))?
         .map_err(|error| Cause::of(&error).unavailable(CONTEXT))?;
-    Ok(stream::unfold((messages, closed), |(mut messages, closed)| async move {
+    let floors = Arc::clone(&link.floors);
+    let marks = stream::unfold((messages, closed), |(mut messages, closed)| async move {
         next(&mut messages, &closed).await.map(|mark| (mark, (messages, closed)))
-    })
-    .boxed())
+    });
+    Ok(marks.inspect(move |mark| floors.stored(*mark)).boxed())
 }
 
 async fn next(messages: &mut Subscriber, closed: &CancellationToken) -> Option<StoredMark> {

@@ -64,12 +64,14 @@ pub(crate) async fn prepare(
 pub(crate) async fn check(link: &Link, config: &Config, partition: Partition) -> Result<(), LogError> {
     let settings = settings(config, partition);
     until_answered("checking a partition", || async {
+        let taken = link.floors.of(partition);
         match find(link, partition).await? {
             Some(info) if advance::fence_of(&info.config).is_some() => {
                 Err(Miss::Final(advance::fenced().unavailable("checking a partition")))
             }
             Some(info) => check_settings(&info.config, &settings, Scope::Structure)
                 .and_then(|()| production::check_stream(config, &info.config))
+                .and_then(|()| check_position(&info, taken))
                 .map_err(Miss::Final),
             None => Err(Miss::Final(LogError::Missing { partition })),
         }
@@ -192,15 +194,16 @@ fn check_settings(found: &Settings, wanted: &Settings, scope: Scope) -> Result<(
 }
 
 /// A log that ends before what is stored has lost its data, or belongs to another store.
-fn check_position(info: &Info, highest_stored: Seq) -> Result<(), LogError> {
+fn check_position(info: &Info, taken: Seq) -> Result<(), LogError> {
     let last = info.state.last_sequence;
-    if last >= highest_stored.get() {
+    if last >= taken.get() {
         return Ok(());
     }
     Err(LogError::Unsuitable {
         problem: format!(
-            "stream {} ends at position {last}, and position {highest_stored} is stored already: the stream was \
-             restored from an old copy, or belongs to another store",
+            "stream {} ends at position {last}, and position {taken} was assigned and stored already: the stream has lost \
+             its end (without `sync_interval: always` a power cut does that), was restored from an old copy, or belongs to \
+             another store",
             info.config.name
         ),
         remedy: format!(

@@ -94,6 +94,7 @@ pub(crate) async fn run(link: Arc<Link>, partitions: Partitions, closed: Cancell
                 Some(advisory) => {
                     if let Some(partition) = subject::partition_of_stream(subject::last_token(&advisory.subject)) {
                         tracing::info!(%partition, "a partition has a new leader");
+                        link.signals.election.send_modify(|count| *count += 1);
                         link.signals.interrupt();
                         reach_leaders(&link, iter::once(partition)).await;
                         link.signals.interrupt();

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     connect::Link,
+    floor::{self, End},
     retry::{Cause, Limits, Miss, until_answered_for},
     subject,
 };
@@ -43,6 +44,11 @@ pub(super) struct Worker {
     appender: Appender,
     recent: Recent,
     connection: watch::Receiver<u64>,
+    election: watch::Receiver<u64>,
+    /// Whether another server may have answered for the partition since its end was looked at.
+    is_suspect: bool,
+    /// Whether the partition ended before what is known to be taken when its end was looked at.
+    is_unfit: bool,
 }
 
 impl Worker {
@@ -53,8 +59,19 @@ impl Worker {
         queued: mpsc::Receiver<Queued>,
     ) -> Self {
         let appender = Appender::new(Arc::clone(&link), partition);
-        let connection = link.signals.connection.subscribe();
-        Self { link, partition, hasher, queued, appender, recent: Recent::default(), connection }
+        let (connection, election) = (link.signals.connection.subscribe(), link.signals.election.subscribe());
+        Self {
+            link,
+            partition,
+            hasher,
+            queued,
+            appender,
+            recent: Recent::default(),
+            connection,
+            election,
+            is_suspect: true,
+            is_unfit: false,
+        }
     }
 
     /// Appends until nobody can queue any more and the queue is empty.
@@ -71,6 +88,11 @@ impl Worker {
             if self.connection.has_changed().unwrap_or(false) {
                 self.connection.mark_unchanged();
                 self.recent.clear();
+                self.is_suspect = true;
+            }
+            if self.election.has_changed().unwrap_or(false) {
+                self.election.mark_unchanged();
+                self.is_suspect = true;
             }
             let batch;
             (batch, carried) = self.gather(next);
@@ -106,9 +128,21 @@ impl Worker {
     async fn append(&mut self, slots: Vec<Slot>) {
         let Some(oldest) = slots.first() else { return };
         let deadline = oldest.since + APPEND_PATIENCE;
+        if self.is_suspect
+            && let Err(cause) = self.look_at_end(deadline).await
+        {
+            return settle_all(slots, &Outcome::Unavailable(cause));
+        }
+        let taken = self.link.floors.of(self.partition);
         let mut parts = VecDeque::from([slots]);
         while let Some(mut part) = parts.pop_front() {
             match self.appender.append(&part, deadline).await {
+                // The first of them stands at a position that was taken already.
+                Appended::Stored { last } if last.get() < taken.get() + part.len() as u64 => {
+                    self.is_suspect = true;
+                    let outcome = Outcome::Unavailable(floor::cause(End::WentBack { last, taken }));
+                    settle_all(part.into_iter().chain(parts.drain(..).flatten()), &outcome);
+                }
                 Appended::Stored { last } => self.settle_stored(part, last),
                 Appended::Divide if part.len() <= ONE_BY_ONE_MAX => {
                     for slot in part.into_iter().rev() {
@@ -144,8 +178,42 @@ impl Worker {
         }
     }
 
+    /// Makes sure that the partition has not gone back: what is appended to it then would stand where something else was.
+    /// Asks until `deadline`.
+    async fn look_at_end(&mut self, deadline: Instant) -> Result<(), Cause> {
+        let (partition, began) = (self.partition, Instant::now());
+        let patience = if self.is_unfit { Duration::ZERO } else { LOOK_PATIENCE };
+        let limits = Limits { patience: deadline.saturating_duration_since(began), ..Limits::default() };
+        let end = until_answered_for("looking where a partition ends", limits, || async {
+            match floor::end(&self.link, partition).await? {
+                // A leader that is new may not have found all that it has.
+                end @ End::WentBack { .. } if began.elapsed() < patience => Err(Miss::Retry(floor::cause(end))),
+                end => Ok(end),
+            }
+        });
+        match end.await.map_err(|error| Cause::of(&error))? {
+            End::AsKnown => {
+                self.is_suspect = false;
+                if std::mem::take(&mut self.is_unfit) {
+                    tracing::info!(%partition, "the partition takes events again");
+                }
+                Ok(())
+            }
+            // That is for the append to find out.
+            End::Missing => Ok(()),
+            end @ End::WentBack { .. } => {
+                let cause = floor::cause(end);
+                if !std::mem::replace(&mut self.is_unfit, true) {
+                    tracing::error!(%partition, %cause, "the partition takes no events");
+                }
+                Err(cause)
+            }
+        }
+    }
+
     /// The positions of a batch are contiguous: the server appends it as one.
     fn settle_stored(&mut self, slots: Vec<Slot>, last: Seq) {
+        self.link.floors.acknowledged(self.partition, last);
         let count = slots.len() as u64;
         for (seq, slot) in (last.get() + 1 - count..=last.get()).map(Seq::new).zip(slots) {
             let outcome = Outcome::Stored { seq, content: slot.content, duplicate: false };

@@ -10,3 +10,4 @@ mod production;
 mod refusals;
 mod support;
 mod three_nodes;
+mod went_back;

@@ -13,17 +13,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use huddle_client::Receipt;
+use huddle_client::{Client, Encoding, Receipt, RequestError};
 use huddle_devstack::{Durability, Nats, NatsOptions, PostgresOptions, Tools};
 use huddle_domain::{Body, ClientId, EventKind, NewEvent, Partition, Seq, TeamId, UserId};
 use huddle_log::{Condition, EntryContent, Log, LogError, Published};
 use huddle_log_nats::{Config, NatsLog};
+use huddle_proto::gateway::v1::ErrorCode;
 use huddle_tests::{
     Cluster, ClusterOptions,
     faults::disk::{Disk, Signal, family, in_own_mounts, lose_power, signal},
-    until,
+    http, until,
 };
 use tokio::time::timeout;
 
@@ -159,6 +160,68 @@ async fn f12_the_default_configuration_of_nats_loses_what_is_not_stored_yet_and_
         ensure!(lost.iter().all(|(key, _)| before.contains_key(key)), "what was accepted after the cut is lost as well");
         let positions: BTreeSet<u64> = all.values().copied().collect();
         ensure!(positions.len() == all.len(), "{} positions were used twice", all.len() - positions.len());
+        cluster.wait_until_ready().await?;
+        Box::pin(cluster.finish()).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f12_a_log_that_came_back_without_its_end_takes_nothing_until_it_is_deleted_and_no_position_is_used_twice()
+-> Result<()> {
+    let name = "power::f12_a_log_that_came_back_without_its_end_takes_nothing_until_it_is_deleted_and_no_position_is_used_twice";
+    in_own_mounts(name, async || {
+        let files = tempfile::Builder::new().prefix("huddle-power-").tempdir()?;
+        let mut disks = disks_for(files.path(), &NODES)?;
+        let mut cluster = Box::pin(Cluster::start(on_disks(files.path(), Durability::Relaxed))).await?;
+        let mut talk = Talk::start(&cluster, cluster.gateways.len(), MANNER).await?;
+        talk.receipts(ACCEPTED_BEFORE / 4).await?;
+        // The kernel writes back what is half a minute old, and a log that is older than that comes back.
+        disks.iter().try_for_each(Disk::write_back)?;
+        talk.receipts(ACCEPTED_BEFORE).await?;
+        let Cut { before, .. } = lose_power_of_nats(&mut cluster, &mut disks, &talk).await?;
+        let end = cluster.jetstream("STREAM.INFO.HUDDLE_LOG_0", "").await?["state"]["last_seq"].as_u64();
+        let stored = cluster.stored_events(TEAM).await?.last().map(|event| event.seq);
+        ensure!(end < stored, "the log ends at {end:?}, {stored:?} is stored: it has lost nothing");
+
+        for service in cluster.gateways.iter().chain(&cluster.persistence) {
+            service.wait_until_not_ready(PATIENCE).await?;
+        }
+        let owner_says = until("persistence says what to do", PATIENCE, async || {
+            let mut said = String::new();
+            for replica in &cluster.persistence {
+                said.push_str(&http::get(&format!("{}/readyz", replica.admin_url()), None).await?.body);
+            }
+            Ok(said.contains("nats stream rm HUDDLE_LOG_0").then_some(said))
+        });
+        owner_says.await?;
+        let (client, _frames) = Box::pin(Client::connect(&cluster.client_options(0, "writer-0", Encoding::Json)?)).await?;
+        let (team, id) = (TeamId::parse(TEAM)?, ClientId::parse("probe")?);
+        let probe = timeout(PATIENCE, client.send(&team, &id, "anybody there?")).await?;
+        let Err(RequestError::Refused(refusal)) = probe else { bail!("a log without its end takes {probe:?}") };
+        ensure!(refusal.code == ErrorCode::Unavailable, "{refusal}");
+        let accepted = talk.notes.positions().len() - before.len();
+        ensure!(accepted == 0, "{accepted} were accepted by a log without its end");
+
+        cluster.jetstream("STREAM.DELETE.HUDDLE_LOG_0", "").await?;
+        let deleted = Instant::now();
+        talk.receipts(before.len() + 1).await?;
+        let back = deleted.elapsed();
+        talk.receipts(before.len() + ACCEPTED_AFTER).await?;
+        talk.fall_silent().await?;
+        cluster.wait_until_stored().await?;
+        let all = talk.notes.positions();
+        let lost = lost(&all, &cluster.stored_events(TEAM).await?);
+        ensure!(lost.iter().all(|(key, _)| before.contains_key(key)), "what was accepted after the cut is lost as well");
+        let positions: BTreeSet<u64> = all.values().copied().collect();
+        ensure!(positions.len() == all.len(), "{} positions were used twice", all.len() - positions.len());
+        println!(
+            "{} accepted before the cut, {} in all, {} lost; the log came back at {end:?}, {stored:?} was stored; accepted \
+             again {back:?} after the log was deleted",
+            before.len(),
+            all.len(),
+            lost.len()
+        );
         cluster.wait_until_ready().await?;
         Box::pin(cluster.finish()).await
     })
@@ -359,7 +422,7 @@ impl LogUnderLoad {
         loop {
             let entry = timeout(PATIENCE, entries.next()).await.context("the log is not read to its end")?;
             let entry = entry.context("reading ended")??;
-            let EntryContent::Event(event) = entry.content else { anyhow::bail!("{entry:?}") };
+            let EntryContent::Event(event) = entry.content else { bail!("{entry:?}") };
             found.insert(entry.seq, event.client_id.to_string());
             if entry.seq >= last {
                 return Ok(found);

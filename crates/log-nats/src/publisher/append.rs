@@ -108,9 +108,10 @@ impl Appender {
         }
     }
 
-    /// Sends once and waits for the reply, until the connection is lost or the time is up.
+    /// Sends once and waits for the reply, until the connection is lost, another leader is elected, or the time is up.
     async fn attempt(&self, slots: &[Slot]) -> Result<Reply, Failure> {
         let mut connection = self.link.signals.connection.subscribe();
+        let mut election = self.link.signals.election.subscribe();
         // What is sent now would wait in the client, and reach the server long after it was given up.
         if self.link.client.connection_state() != State::Connected {
             return Err(Failure { cause: Cause::new("not connected"), in_doubt: false, no_responders: false });
@@ -123,6 +124,8 @@ impl Appender {
                 Err(elapsed) => Err(in_doubt(Cause::of(&elapsed))),
             },
             _ = connection.changed() => Err(in_doubt(Cause::new("the connection was lost"))),
+            // The one before died with what it was sent, or knows no more of who waits for it.
+            _ = election.changed() => Err(in_doubt(Cause::new("another leader was elected"))),
         }
     }
 

@@ -247,7 +247,8 @@ impl Feed {
             match self.relay.page(&self.team, &self.recent, self.place.last(), through).await {
                 Ok(page) => {
                     for delivery in &page.deliveries {
-                        self.dispatch(Arc::clone(delivery)).await;
+                        let delivery = self.chained(delivery);
+                        self.dispatch(delivery).await;
                     }
                     self.place.advance(page.through);
                     self.recent.advance(page.through);
@@ -262,13 +263,20 @@ impl Feed {
         Ok(())
     }
 
-    /// Hands out the next live event. What lies between it and the event before it is not for showing: the chain of those
-    /// that are shown has no hole.
-    async fn show(&mut self, mut event: Arc<Event>) {
-        if event.prev_seq != self.shown && !self.shown.is_zero() {
-            Arc::make_mut(&mut event).prev_seq = self.shown;
+    /// Hands out the next live event.
+    async fn show(&mut self, event: Arc<Event>) {
+        let delivery = self.chained(&Arc::new(Delivery::new(event, None)));
+        self.dispatch(delivery).await;
+    }
+
+    /// `delivery` as the next one after what was handed out last. What lies between them is not for showing, and may be past
+    /// this feed's position already: the chain of those that are shown has no hole.
+    fn chained(&self, delivery: &Arc<Delivery>) -> Arc<Delivery> {
+        if delivery.event.prev_seq == self.shown || self.shown.is_zero() {
+            return Arc::clone(delivery);
         }
-        self.dispatch(Arc::new(Delivery::new(event, None))).await;
+        let event = Event { prev_seq: self.shown, ..Event::clone(&delivery.event) };
+        Arc::new(Delivery::new(Arc::new(event), None))
     }
 
     async fn dispatch(&mut self, delivery: Arc<Delivery>) {

@@ -1,7 +1,7 @@
 //! Owns a whole deployment on this machine: NATS, Postgres and the processes of `huddle`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs,
     ops::Deref,
@@ -91,6 +91,21 @@ pub struct ProcessOptions {
     pub wrapper: Vec<OsString>,
 }
 
+/// An entry of the log that could not be applied.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct DeadLetter {
+    /// Of the log.
+    pub partition: u16,
+    /// Its position.
+    pub seq: u64,
+    /// Whose it is, where that can be told.
+    pub team: Option<String>,
+    /// Why it could not be applied.
+    pub reason: String,
+    /// Its bytes, in hexadecimal digits.
+    pub payload_hex: String,
+}
+
 /// A running deployment. Every process ends when it is dropped, on a panic too.
 #[derive(Debug)]
 pub struct Cluster {
@@ -109,6 +124,7 @@ pub struct Cluster {
     wires: Wires,
     access: Access,
     config: PathBuf,
+    expected_dead_letters: BTreeSet<(u16, u64)>,
     finished: bool,
     // After the processes: fields are dropped in this order.
     _files: TempDir,
@@ -184,6 +200,7 @@ impl Cluster {
             wires,
             access,
             config,
+            expected_dead_letters: BTreeSet::new(),
             finished: false,
             _files: files,
             _turn: turn,
@@ -263,6 +280,33 @@ impl Cluster {
         nats_request::request(&self.nats.url(), Asker::Anybody, &format!("$JS.API.{subject}"), payload).await
     }
 
+    /// Appends `payload` as it is to a partition of the log, past Huddle, where the events of `team` are; `team` need not be
+    /// one. Once, under `message_id`. Returns its position.
+    pub async fn append_raw(&self, partition: u16, team: &str, message_id: &str, payload: &[u8]) -> Result<u64> {
+        let subject = format!("huddle.log.{partition}.{team}");
+        nats_request::append(&self.nats.url(), &subject, message_id, payload).await
+    }
+
+    /// What could not be applied, in the order of the log.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
+        const QUERY: &str = "SELECT partition, seq, team_id AS team, reason, encode(payload, 'hex') AS payload_hex \
+                             FROM dead_letters ORDER BY partition, seq";
+        self.rows(QUERY).await
+    }
+
+    /// Says that [`Cluster::finish`] has to find a dead letter at this place.
+    pub fn expect_dead_letter(&mut self, partition: u16, seq: u64) {
+        self.expected_dead_letters.insert((partition, seq));
+    }
+
+    async fn ensure_expected_dead_letters(&self) -> Result<()> {
+        let letters = self.dead_letters().await?;
+        let found: BTreeSet<_> = letters.iter().map(|letter| (letter.partition, letter.seq)).collect();
+        let expected = &self.expected_dead_letters;
+        ensure!(found == *expected, "there are dead letters {letters:?}, and expected are those at {expected:?}");
+        Ok(())
+    }
+
     /// Waits until Postgres holds everything that the log does.
     pub async fn wait_until_stored(&mut self) -> Result<()> {
         #[derive(serde::Deserialize)]
@@ -321,10 +365,10 @@ impl Cluster {
     }
 
     /// Ends a test that went well, and checks what holds after each: nothing is left unstored, nothing became a dead
-    /// letter, nothing panicked, and every process that still runs ends in good order after SIGTERM.
+    /// letter but what was expected to, nothing panicked, and every process that still runs ends in good order after SIGTERM.
     pub async fn finish(mut self) -> Result<()> {
         self.wait_until_stored().await?;
-        self.ensure_no_dead_letters().await?;
+        self.ensure_expected_dead_letters().await?;
         let endings = self.services().filter_map(|service| {
             let runs = service.process().is_running();
             runs.then(|| service.terminate())

@@ -38,7 +38,7 @@ pub use clients::{
     Accepted, ClientKind, Clients, ConnectionPlan, Content, Entry, EventSeen, Library, Record, SendPlan,
     SubscriptionPlan, Transport,
 };
-pub use cluster::{Cluster, ClusterOptions, ProcessOptions};
+pub use cluster::{Cluster, ClusterOptions, DeadLetter, ProcessOptions};
 pub use deployment::{Backend, Deployment, DeploymentOptions};
 pub use grpc::{DirectoryClient, HistoryClient};
 pub use metrics::Samples;

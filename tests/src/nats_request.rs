@@ -29,7 +29,7 @@ pub(crate) enum Asker<'a> {
 /// When nobody answers, or the answer holds an `error`.
 pub(crate) async fn request(url: &str, asker: Asker<'_>, subject: &str, payload: &str) -> Result<Value> {
     for _ in 0..ATTEMPTS_MAX {
-        if let Ok(answer) = timeout(ANSWER_TIMEOUT, ask(url, asker, subject, payload)).await {
+        if let Ok(answer) = timeout(ANSWER_TIMEOUT, ask(url, asker, subject, "", payload.as_bytes())).await {
             let answer: Value = serde_json::from_slice(&answer?).with_context(|| format!("the answer to {subject}"))?;
             if answer["error"].is_object() {
                 bail!("{subject}: {}", answer["error"]);
@@ -40,7 +40,26 @@ pub(crate) async fn request(url: &str, asker: Asker<'_>, subject: &str, payload:
     bail!("{subject} was never answered")
 }
 
-async fn ask(url: &str, asker: Asker<'_>, subject: &str, payload: &str) -> Result<Vec<u8>> {
+/// Appends `payload` as it is to the stream that has `subject`, and returns its position. Once only, however often it has to
+/// be asked: the stream knows it by `message_id`.
+///
+/// # Errors
+/// When nobody answers, or the stream refuses it.
+pub(crate) async fn append(url: &str, subject: &str, message_id: &str, payload: &[u8]) -> Result<u64> {
+    let headers = format!("NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n\r\n");
+    for _ in 0..ATTEMPTS_MAX {
+        let asked = ask(url, Asker::Anybody, subject, &headers, payload);
+        // Without a leader for the moment nobody answers at all.
+        let Ok(Ok(answer)) = timeout(ANSWER_TIMEOUT, asked).await else { continue };
+        let answer: Value = serde_json::from_slice(&answer).with_context(|| format!("the answer to {subject}"))?;
+        // A refusal names position 0.
+        return answer["seq"].as_u64().filter(|seq| *seq > 0).with_context(|| format!("{subject}: {answer}"));
+    }
+    bail!("nobody takes what is published to {subject}")
+}
+
+/// `headers` as they stand on the connection; empty for none.
+async fn ask(url: &str, asker: Asker<'_>, subject: &str, headers: &str, payload: &[u8]) -> Result<Vec<u8>> {
     let address = url.strip_prefix("nats://").unwrap_or(url);
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
     let mut hello = json!({"verbose": false, "lang": "test", "version": "0", "headers": true, "no_responders": true});
@@ -48,9 +67,14 @@ async fn ask(url: &str, asker: Asker<'_>, subject: &str, payload: &str) -> Resul
         hello["user"] = json!("system");
         hello["pass"] = json!(password);
     }
-    let length = payload.len();
-    let said = format!("CONNECT {hello}\r\nSUB _INBOX.test 1\r\nPUB {subject} _INBOX.test {length}\r\n{payload}\r\n");
-    stream.write_all(said.as_bytes()).await?;
+    let (head, all) = (headers.len(), headers.len() + payload.len());
+    let publish = if headers.is_empty() {
+        format!("PUB {subject} _INBOX.test {all}\r\n")
+    } else {
+        format!("HPUB {subject} _INBOX.test {head} {all}\r\n{headers}")
+    };
+    let said = format!("CONNECT {hello}\r\nSUB _INBOX.test 1\r\n{publish}");
+    stream.write_all(&[said.as_bytes(), payload, b"\r\n"].concat()).await?;
     let mut line = String::new();
     while stream.read_line(&mut line).await? > 0 {
         let words: Vec<_> = line.split_ascii_whitespace().collect();

@@ -4,12 +4,14 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
+    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use huddle_client::{Accepted, Client, Encoding, Incoming, IncomingFrames, RequestError};
+use huddle_devstack::Tools;
 use huddle_domain::{ClientId, Event, Seq, TeamId};
 use huddle_tests::{
     Access, Cluster, Service,
@@ -21,6 +23,7 @@ use huddle_tests::{
 };
 use serde_json::json;
 use tokio::{
+    process::{Child, Command},
     task::JoinHandle,
     time::{timeout, timeout_at},
 };
@@ -72,6 +75,21 @@ pub(crate) fn node_name(index: usize) -> String {
 /// A counter or gauge of a gateway, all its series together; 0 while there is none.
 pub(crate) async fn metric(gateway: &Service, name: &str) -> Result<f64> {
     Ok(gateway.metrics().await?.sum(name).unwrap_or_default())
+}
+
+/// A session of Postgres that executes `statements`, and ends with them. It fails with the first that does.
+pub(crate) fn psql(cluster: &Cluster, statements: &str) -> Result<Child> {
+    let mut psql = Command::new(Tools::locate()?.postgres_bin()?.join("psql"));
+    psql.args([cluster.postgres.url_of("huddle").as_str(), "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "-Atqc"]);
+    psql.arg(statements).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    psql.spawn().context("cannot start psql")
+}
+
+/// Executes `statements`, such as those that rows of [`Access::rows`] cannot be had from.
+pub(crate) async fn execute(cluster: &Cluster, statements: &str) -> Result<()> {
+    let status = psql(cluster, statements)?.wait().await?;
+    ensure!(status.success(), "psql ended with {status}: {statements}");
+    Ok(())
 }
 
 /// What a process has in memory, in MiB.

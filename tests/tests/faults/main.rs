@@ -2,14 +2,17 @@
 
 mod aid;
 mod clocks;
+mod duplicates;
 mod gateway;
 mod limits;
 mod nats;
 mod persistence;
+mod poison;
 mod postgres;
 mod power;
-mod services;
 mod roll;
+mod services;
+mod slow;
 mod storm;
 mod talk;
 mod wires;

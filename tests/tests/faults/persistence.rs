@@ -11,6 +11,8 @@ use huddle_tests::{
     until,
 };
 
+use crate::aid::execute;
+
 /// What runs before anything is broken, and after it is mended.
 const CALM: Duration = Duration::from_secs(4);
 /// How long anything may take that has to happen.
@@ -64,6 +66,7 @@ async fn f18_persistence_that_is_killed_at_any_point_of_a_batch_leaves_each_mess
 #[tokio::test(flavor = "multi_thread")]
 async fn f19_an_owner_that_stood_still_and_commits_late_changes_nothing() -> Result<()> {
     let mut world = Box::pin(World::start(WorldOptions::of("F19"))).await?;
+    execute(&world.cluster, NOTE_RETREATS).await?;
     for point in [POINTS[1], POINTS[0]] {
         world.run_for(CALM).await?;
         let (owner, held) = stand_still(&mut world, point).await?;
@@ -78,6 +81,7 @@ async fn f19_an_owner_that_stood_still_and_commits_late_changes_nothing() -> Res
     }
     world.run_for(CALM).await?;
     world.measure();
+    ensure_no_retreat(&world).await?;
     Box::pin(world.settle()).await?;
     Box::pin(world.finish()).await
 }
@@ -87,6 +91,7 @@ async fn f20_an_owner_whose_claim_is_taken_away_again_and_again_never_writes_bes
     const TIMES: usize = 20;
 
     let mut world = Box::pin(World::start(WorldOptions::of("F20"))).await?;
+    execute(&world.cluster, NOTE_RETREATS).await?;
     world.run_for(CALM).await?;
     world.fault("F20", "postgres ends the owner's session, again and again");
     for _ in 0..TIMES {
@@ -96,6 +101,8 @@ async fn f20_an_owner_whose_claim_is_taken_away_again_and_again_never_writes_bes
     }
     world.healed("F20");
     world.run_for(CALM).await?;
+    ensure_one_owner(&world).await?;
+    ensure_no_retreat(&world).await?;
     world.measure();
     Box::pin(world.settle()).await?;
     Box::pin(world.finish()).await
@@ -210,6 +217,40 @@ async fn taken_over(world: &mut World, owner: usize) -> Result<usize> {
 async fn end_claims(world: &World) -> Result<()> {
     const END: &str = "SELECT pg_terminate_backend(pid) AS ended FROM pg_locks WHERE locktype = 'advisory' AND granted";
     world.cluster.rows::<serde_json::Value>(END).await.map(drop)
+}
+
+/// Looks again and again whether one replica owns the partition, and never two.
+async fn ensure_one_owner(world: &World) -> Result<()> {
+    const LOOKS: usize = 100;
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
+
+    let series = "huddle_persistence_owned{partition=\"0\"}";
+    for _ in 0..LOOKS {
+        let mut owners = 0;
+        for replica in &world.cluster.persistence {
+            owners += usize::from(replica.metrics().await?.series(series) == Some(1.0));
+        }
+        ensure!(owners < 2, "two replicas own the partition");
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    Ok(())
+}
+
+/// Has Postgres note each time that a partition's position goes back.
+const NOTE_RETREATS: &str = "
+    CREATE TABLE retreats (partition integer, before bigint, after bigint);
+    CREATE FUNCTION note_retreat() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO retreats VALUES (new.partition, old.seq, new.seq);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER note_retreat AFTER UPDATE ON log_progress FOR EACH ROW
+        WHEN (new.seq < old.seq) EXECUTE FUNCTION note_retreat();";
+
+async fn ensure_no_retreat(world: &World) -> Result<()> {
+    let retreats: Vec<serde_json::Value> = world.cluster.rows("SELECT before, after FROM retreats").await?;
+    ensure!(retreats.is_empty(), "the partition went back: {retreats:?}");
+    Ok(())
 }
 
 /// How far the partition is stored.

@@ -79,9 +79,10 @@ async fn f06_a_lost_acknowledgement_is_one_receipt_with_the_right_position_and_o
     link.heal();
 
     cluster.wait_until_stored().await?;
-    assert_eq!(rows(&cluster, "alone").await?, [sent.seq.get()]);
+    let problem = "the row is not where the receipt says";
+    assert_eq!(rows(&cluster, "alone").await?, [sent.seq.get()], "{problem}");
     for (client_id, seq) in crowd {
-        assert_eq!(rows(&cluster, &client_id).await?, [seq], "{client_id}");
+        assert_eq!(rows(&cluster, &client_id).await?, [seq], "{problem}: {client_id}");
     }
     assert_eq!(cluster.stored_messages().await?, 1 + CROWD);
     Box::pin(cluster.finish()).await

@@ -6,6 +6,7 @@ mod connection;
 mod core;
 mod event_pages;
 mod labellab;
+mod listening;
 mod memberships;
 mod metrics;
 mod names;

@@ -8,12 +8,14 @@ use huddle_bus::Bus;
 use huddle_log::Log;
 use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use huddle_socketio::SocketIoMetrics;
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Channel;
 
 use crate::{
     Config, ConfigError,
     core::Core,
     labellab::{self, LabelLab},
+    listening::{let_the_last_in, listen_on, refuse_all},
     memberships::Memberships,
     metrics::GatewayMetrics,
     names::Names,
@@ -32,10 +34,14 @@ use crate::{
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request's head may take.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Added to the drain while sessions of Socket.IO, which may have no connection at the moment, have something to hand out.
+const SESSIONS_MARGIN: Duration = Duration::from_millis(1_500);
+/// How often it is looked whether they still have.
+const SESSIONS_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the answers to other gateways, the last of which tell clients to go, may take to leave this process.
+const ANSWERS_PATIENCE: Duration = Duration::from_millis(200);
 /// Added to the drain before what is left is cut off.
 const DRAIN_MARGIN: Duration = Duration::from_secs(1);
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 4_096;
 
 /// What a gateway is made of.
 #[derive(Debug)]
@@ -145,14 +151,6 @@ pub async fn bind(parts: Parts) -> Result<Server, StartError> {
     Ok(Server { parts, listener, address, upstream, service_token, metrics, socketio })
 }
 
-fn listen_on(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
-    // A restart must not wait for connections of the process before it.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
-}
-
 impl Server {
     /// Where it listens; the port is the real one when the settings say 0.
     pub fn local_addr(&self) -> SocketAddr {
@@ -184,8 +182,10 @@ impl Server {
         let watching = tokio::spawn(watch.run(shutdown.clone()));
         let following = tokio::spawn(follow_watermarks(log, watermarks, shutdown.clone()));
 
+        let sessions = socketio.clone();
         let forwarding = socketio.clone().map(|server| tokio::spawn(server.run()));
 
+        let listening = listener.try_clone()?;
         let workers = worker_count(&config);
         let sockets = Sockets::new(workers);
         let page = Arc::new(Page::new(demo));
@@ -233,7 +233,7 @@ impl Server {
         })
         .client_request_timeout(REQUEST_HEAD_TIMEOUT)
         .disable_signals()
-        .shutdown_timeout((config.drain + DRAIN_MARGIN).as_secs().max(1))
+        .shutdown_timeout((config.drain + SESSIONS_MARGIN + DRAIN_MARGIN).as_secs().max(1))
         .listen(listener)?
         .run();
 
@@ -244,8 +244,21 @@ impl Server {
             tokio::spawn(async move {
                 shutdown.soft().cancelled().await;
                 relay.broadcast(|| WorkerMessage::Drain { over: drain }).await;
-                // Waits for the connections, no longer than the shutdown timeout.
-                handle.stop(true).await;
+                let until = Instant::now() + drain + SESSIONS_MARGIN;
+                let_the_last_in(&listening).await;
+                // Otherwise what accepts would complain of the socket.
+                handle.pause().await;
+                refuse_all(&listening);
+                while Instant::now() < until && sessions.as_ref().is_some_and(|server| server.session_count() > 0) {
+                    sleep(SESSIONS_INTERVAL).await;
+                }
+                if sessions.is_some() {
+                    sleep(ANSWERS_PATIENCE).await;
+                }
+                // Waits for the connections.
+                if timeout_at(until + DRAIN_MARGIN, handle.stop(true)).await.is_err() {
+                    handle.stop(false).await;
+                }
             })
         };
         tokio::pin!(server);

@@ -3,7 +3,10 @@
 use std::{
     fmt,
     rc::Rc,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,7 @@ pub struct Server {
     peer: PeerId,
     /// The mailboxes of the worker threads, by number. Locked for a look only; written when a worker starts.
     workers: RwLock<Vec<mpsc::Sender<WorkerCall>>>,
+    sessions: Arc<AtomicUsize>,
 }
 
 /// A call to a session of a worker thread.
@@ -74,7 +78,16 @@ impl Server {
     pub fn new(config: Config, bus: Arc<dyn Bus>, metrics: SocketIoMetrics) -> Result<Arc<Self>, ConfigError> {
         config.validate()?;
         let (config, workers) = (Arc::new(config), RwLock::default());
-        Ok(Arc::new(Self { config, bus, metrics, peer: PeerId::random(), workers }))
+        Ok(Arc::new(Self { config, bus, metrics, peer: PeerId::random(), workers, sessions: Arc::default() }))
+    }
+
+    /// Sessions of all worker threads that are open, or that still have something to hand out.
+    pub fn session_count(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn session_total(&self) -> &Arc<AtomicUsize> {
+        &self.sessions
     }
 
     /// Serves the requests of other processes, until dropped. Sessions can be opened before; requests for them that land

@@ -89,7 +89,7 @@ impl Worker {
         application: Rc<dyn Application>,
         calls: mpsc::Receiver<WorkerCall>,
     ) -> Rc<Self> {
-        let sessions = Rc::default();
+        let sessions = Rc::new(Sessions::new(Arc::clone(server.session_total())));
         let worker = Rc::new(Self {
             server,
             number,
@@ -105,7 +105,8 @@ impl Worker {
 
     /// Takes no new sessions: handshakes are refused with 503. Sessions that are open here go on. Polls for sessions of
     /// other processes are answered at once with nothing, so that their clients poll elsewhere; who has a WebSocket for such
-    /// a session is [sent away](crate::Handler::send_away) by the session's own process, or cut off when `over` has passed.
+    /// a session is [sent away](crate::Handler::send_away) by the session's own process, or cut off a second after `over` has
+    /// passed.
     pub fn drain(&self, over: Duration) {
         self.draining.begin(over);
     }

@@ -1,7 +1,10 @@
 //! Owns what clients noted down, and the reading of JSON frames as `gateway.proto` describes them. Our own decoder has
 //! no part in it: what Node and Python received is judged from the text.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Deserializer, de};
@@ -52,9 +55,13 @@ impl Record {
         })
     }
 
-    /// Whether something came that tests do not look into: a frame or an event `name`.
-    pub fn has_other(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| matches!(&entry.content, Content::Other(other) if other == name))
+    /// The numbers of the connections on which something came, but not that: a frame or an event `name`.
+    pub fn connections_without(&self, name: &str) -> Vec<u32> {
+        let on = |is_wanted: &dyn Fn(&Entry) -> bool| -> BTreeSet<u32> {
+            self.entries.iter().filter(|entry| is_wanted(entry)).map(|entry| entry.attempt).collect()
+        };
+        let with = on(&|entry| matches!(&entry.content, Content::Other(other) if other == name));
+        on(&|_| true).difference(&with).copied().collect()
     }
 
     /// How many connections it took.

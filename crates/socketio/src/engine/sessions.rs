@@ -1,6 +1,14 @@
 //! The sessions of one worker thread, by their secret.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use super::Inner;
 
@@ -24,28 +32,39 @@ impl std::fmt::Debug for Secret {
 }
 
 /// All sessions that are open, or that still have something to hand out or to hand on.
-#[derive(Default)]
-pub(crate) struct Sessions(RefCell<HashMap<Secret, Rc<Inner>>>);
+pub(crate) struct Sessions {
+    by_secret: RefCell<HashMap<Secret, Rc<Inner>>>,
+    /// Those of all worker threads.
+    total: Arc<AtomicUsize>,
+}
 
 impl Sessions {
+    pub(crate) fn new(total: Arc<AtomicUsize>) -> Self {
+        Self { by_secret: RefCell::default(), total }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.0.borrow().len()
+        self.by_secret.borrow().len()
     }
 
     pub(crate) fn insert(&self, secret: Secret, session: Rc<Inner>) {
-        self.0.borrow_mut().insert(secret, session);
+        self.by_secret.borrow_mut().insert(secret, session);
+        self.total.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn remove(&self, secret: Secret) {
         // Dropped when the map is free again: a session's end may reach back here.
-        let removed = self.0.borrow_mut().remove(&secret);
+        let removed = self.by_secret.borrow_mut().remove(&secret);
+        if removed.is_some() {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+        }
         drop(removed);
     }
 
     /// The session, unless it is over for its client.
     pub(crate) fn get(&self, secret: Secret) -> Option<Rc<Inner>> {
-        let session = self.0.borrow().get(&secret).map(Rc::clone)?;
+        let session = self.by_secret.borrow().get(&secret).map(Rc::clone)?;
         session.expire();
-        self.0.borrow().get(&secret).filter(|session| session.is_reachable()).map(Rc::clone)
+        self.by_secret.borrow().get(&secret).filter(|session| session.is_reachable()).map(Rc::clone)
     }
 }

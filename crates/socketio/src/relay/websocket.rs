@@ -27,8 +27,8 @@ const ROOM_PATIENCE: Duration = Duration::from_millis(500);
 /// How long the last frames may take to come once the home takes no more messages.
 const LAST_FRAMES_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The part of the way out over which clients are sent away: the rest is for what they are still to get.
-const SENDING_AWAY_SHARE: f64 = 0.75;
+/// How long a client that is sent away last may take to be gone, before it is cut off.
+const LEAVING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why messages are no longer passed on.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,10 +66,10 @@ pub(crate) async fn relay(
 /// Once this process is about to end: has the home send the client away, and waits until it is cut off.
 async fn leave(remote: &Remote, link: u64, draining: &Draining) {
     let Drain { since, over } = draining.begun().await;
-    sleep_until(since + over.mul_f64(rand::rng().random_range(0.0..=SENDING_AWAY_SHARE))).await;
+    sleep_until(since + over.mul_f64(rand::rng().random_range(0.0..=1.0))).await;
     // A home that does not answer cannot send it away.
     let _ = remote.ask(call::Kind::SendAway(link)).await;
-    sleep_until(since + over).await;
+    sleep_until(since + over + LEAVING_PATIENCE).await;
 }
 
 async fn to_home(remote: &Remote, link: u64, messages: &mut AggregatedMessageStream, outbox: &Outbox) -> Stopped {

@@ -279,6 +279,11 @@ impl Inner {
         matches!(self.state.get(), State::Open | State::Lingering)
     }
 
+    /// Whether the application has closed the session, and its client does not know that yet.
+    fn was_closed_here(&self) -> bool {
+        self.state.get() == State::Lingering && self.linger.get() == LINGER
+    }
+
     /// Ends the session. The first end counts.
     pub(crate) fn end(&self, end: End) {
         match (self.state.get(), end) {
@@ -288,10 +293,10 @@ impl Inner {
             | (State::Over, _) => return,
             (State::Lingering | State::Draining, _) => return self.finish(),
         }
+        tracing::debug!(?end, peer = ?self.handshake.peer, "session ended");
         match end {
             End::Violation(violation) => {
                 self.metrics.protocol_errors.get_or_create(&ReasonLabel { reason: violation.as_str() }).inc();
-                tracing::debug!(reason = violation.as_str(), peer = ?self.handshake.peer, "session ended: protocol error");
             }
             End::Expired => {
                 self.metrics.expired_sessions.inc();
@@ -339,7 +344,9 @@ impl Inner {
             },
             Transport::WebSocket => match end {
                 End::Closed | End::ClientClosed => outbox.close(frame::close(close_code::NORMAL, "")),
-                End::Abandoned => outbox.abandon(frame::close(close_code::TRY_AGAIN_LATER, "too slow: reconnect and resync")),
+                End::Abandoned => {
+                    outbox.abandon(frame::close(close_code::TRY_AGAIN_LATER, "too slow: reconnect and resync"));
+                }
                 End::TransportGone | End::Expired => outbox.abandon(frame::close(close_code::GOING_AWAY, "")),
                 End::Failed => outbox.abandon(frame::close(close_code::INTERNAL_ERROR, "")),
                 End::Violation(Violation::WebSocketMessage) => outbox.abandon(frame::close(close_code::TOO_BIG, "")),

@@ -214,6 +214,11 @@ impl Inner {
         if self.polling.last_post.get() == Some(id) {
             return Posted::Taken;
         }
+        if self.was_closed_here() {
+            // It has crossed the close packet on its way, and goes nowhere: a refusal would hide from the client what is
+            // queued for it.
+            return Posted::Taken;
+        }
         if self.state.get() != SessionState::Open {
             return Posted::Refused(Refusal::UnknownSid);
         }

@@ -4,6 +4,7 @@
 mod config;
 mod connection;
 mod core;
+mod ending;
 mod event_pages;
 mod labellab;
 mod listening;

@@ -8,14 +8,14 @@ use huddle_bus::Bus;
 use huddle_log::Log;
 use huddle_service::{health::Readiness, lifecycle::Shutdown, metrics::Metrics};
 use huddle_socketio::SocketIoMetrics;
-use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Channel;
 
 use crate::{
     Config, ConfigError,
     core::Core,
+    ending::{self, Ending},
     labellab::{self, LabelLab},
-    listening::{let_the_last_in, listen_on, refuse_all},
+    listening::listen_on,
     memberships::Memberships,
     metrics::GatewayMetrics,
     names::Names,
@@ -26,7 +26,7 @@ use crate::{
     sockets::{self, Sockets},
     upstream::{self, Channels, Directory, History, ServiceToken},
     watch::{Watch, count_losses, follow_watermarks},
-    worker::{Worker, WorkerMessage},
+    worker::Worker,
 };
 
 /// How long a peer may leave sent bytes unacknowledged, or its window closed, before the kernel ends the connection:
@@ -34,14 +34,6 @@ use crate::{
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request's head may take.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Added to the drain while sessions of Socket.IO, which may have no connection at the moment, have something to hand out.
-const SESSIONS_MARGIN: Duration = Duration::from_millis(1_500);
-/// How often it is looked whether they still have.
-const SESSIONS_INTERVAL: Duration = Duration::from_millis(20);
-/// How long the answers to other gateways, the last of which tell clients to go, may take to leave this process.
-const ANSWERS_PATIENCE: Duration = Duration::from_millis(200);
-/// Added to the drain before what is left is cut off.
-const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// What a gateway is made of.
 #[derive(Debug)]
@@ -233,32 +225,17 @@ impl Server {
         })
         .client_request_timeout(REQUEST_HEAD_TIMEOUT)
         .disable_signals()
-        .shutdown_timeout((config.drain + SESSIONS_MARGIN + DRAIN_MARGIN).as_secs().max(1))
+        .shutdown_timeout(ending::longest(config.drain).as_secs().max(1))
         .listen(listener)?
         .run();
 
         let handle = server.handle();
-        let drain = config.drain;
+        let ending = Ending { drain: config.drain, relay, sessions, listener: listening, handle: handle.clone() };
         let draining = {
-            let (shutdown, handle) = (shutdown.clone(), handle.clone());
+            let shutdown = shutdown.clone();
             tokio::spawn(async move {
                 shutdown.soft().cancelled().await;
-                relay.broadcast(|| WorkerMessage::Drain { over: drain }).await;
-                let until = Instant::now() + drain + SESSIONS_MARGIN;
-                let_the_last_in(&listening).await;
-                // Otherwise what accepts would complain of the socket.
-                handle.pause().await;
-                refuse_all(&listening);
-                while Instant::now() < until && sessions.as_ref().is_some_and(|server| server.session_count() > 0) {
-                    sleep(SESSIONS_INTERVAL).await;
-                }
-                if sessions.is_some() {
-                    sleep(ANSWERS_PATIENCE).await;
-                }
-                // Waits for the connections.
-                if timeout_at(until + DRAIN_MARGIN, handle.stop(true)).await.is_err() {
-                    handle.stop(false).await;
-                }
+                ending.run().await;
             })
         };
         tokio::pin!(server);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use actix_http::BoxedPayloadStream;
-use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, web};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, error::ErrorBadRequest, http::Version, web};
 use actix_ws::AggregatedMessageStream;
 
 use crate::{Outbox, OutboxBody, frame_limit::FrameLimit};
@@ -33,6 +33,10 @@ pub async fn accept(
     message_bytes_max: usize,
     outbox: Rc<Outbox>,
 ) -> Result<Accepted, actix_web::Error> {
+    if request.version() < Version::HTTP_11 {
+        // An HTTP/1.0 request has no body without a length, so nothing that the client says would be read.
+        return Err(ErrorBadRequest("a WebSocket needs HTTP/1.1, and this request came in HTTP/1.0\n"));
+    }
     let limited: BoxedPayloadStream = Box::pin(FrameLimit::new(payload.into_inner(), message_bytes_max));
     let mut limited = dev::Payload::Stream { payload: limited };
     let payload = web::Payload::from_request(request, &mut limited).await?;

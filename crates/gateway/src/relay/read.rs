@@ -38,11 +38,11 @@ impl Relay {
         let (relay, team, recent) = (Arc::clone(self), team.clone(), Arc::clone(recent));
         // On its own, so that it ends also when nobody waits for it any more.
         let reading = self.runtime.spawn(async move {
+            let _finished = Finished { recent: &recent, after };
             let page = relay.read(&team, after, through).await;
             if let Ok(page) = &page {
                 recent.extend_back(after, page);
             }
-            recent.finish(after);
             page.map(Arc::new)
         });
         async { reading.await.unwrap_or_else(|_| Err(unavailable())) }.boxed().shared()
@@ -57,7 +57,7 @@ impl Relay {
                     return Ok(Page { through: covered, deliveries: deliveries(events, after) });
                 }
             }
-            Ok(None) => {}
+            Ok(None) => tracing::debug!(%team, %after, %through, "not all of it is in the log; asking history"),
             Err(error) => tracing::debug!(%team, %error, "the log cannot be read; asking history"),
         }
         let (events, has_more) = self.history.list_events(team, after, through).await?;
@@ -66,6 +66,18 @@ impl Relay {
         // Positions up to `through` that history does not show were not for showing.
         let covered = if has_more && last > after { last } else { last.max(through) };
         Ok(Page { through: covered, deliveries: deliveries(events, after) })
+    }
+}
+
+/// Whoever asks after this is dropped begins a new read.
+struct Finished<'a> {
+    recent: &'a Recent,
+    after: Seq,
+}
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        self.recent.finish(self.after);
     }
 }
 

@@ -125,14 +125,14 @@ fn monitors_at(ports: &[u16]) -> String {
 const PRODUCTION: [(&str, &str); 3] = [("log.production", "true"), ("log.replicas", "3"), ("log.sync_always", "true")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_refuse_in_production_without_the_operators_word_that_nats_syncs() -> Result<()> {
+async fn f36_services_refuse_in_production_without_the_operators_word_that_nats_syncs() -> Result<()> {
     let backends = Backends::start(NatsOptions::default()).await?;
     let words = ["`log.sync_always`", "sync_interval: always", "power cut"];
     backends.assert_refused(&[("log.production", "true"), ("log.replicas", "3")], EXIT_USAGE, &words).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_refuse_in_production_servers_that_do_not_sync() -> Result<()> {
+async fn f36_services_refuse_in_production_servers_that_do_not_sync() -> Result<()> {
     let mut backends = Backends::cluster(Durability::Relaxed).await?;
     backends.migrate("3").await?;
     let monitors = backends.monitors();
@@ -142,7 +142,7 @@ async fn services_refuse_in_production_servers_that_do_not_sync() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_refuse_in_production_a_log_of_one_copy() -> Result<()> {
+async fn f36_services_refuse_in_production_a_log_of_one_copy() -> Result<()> {
     let backends = Backends::cluster(Durability::Synced).await?;
     let one = [("log.production", "true"), ("log.replicas", "1"), ("log.sync_always", "true")];
     backends.assert_refused(&one, EXIT_USAGE, &["`log.replicas`", "is 1", "3 or 5"]).await?;
@@ -153,7 +153,7 @@ async fn services_refuse_in_production_a_log_of_one_copy() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_refuse_in_production_a_log_that_drops_what_is_old_when_it_is_full() -> Result<()> {
+async fn f36_services_refuse_in_production_a_log_that_drops_what_is_old_when_it_is_full() -> Result<()> {
     let backends = Backends::cluster(Durability::Synced).await?;
     backends.migrate("3").await?;
     let mut stream = backends.request("$JS.API.STREAM.INFO.HUDDLE_LOG_0", &json!({})).await?;
@@ -163,7 +163,7 @@ async fn services_refuse_in_production_a_log_that_drops_what_is_old_when_it_is_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_refuse_in_production_what_nobody_answers_for() -> Result<()> {
+async fn f36_services_refuse_in_production_what_nobody_answers_for() -> Result<()> {
     let mut backends = Backends::cluster(Durability::Synced).await?;
     backends.migrate("3").await?;
     let [first, second] = [0, 1].map(|index| backends.nats.node(index).monitor_port());
@@ -180,7 +180,7 @@ async fn services_refuse_in_production_what_nobody_answers_for() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn services_start_in_production_on_three_servers_that_sync() -> Result<()> {
+async fn f36_services_start_in_production_on_three_servers_that_sync() -> Result<()> {
     let mut backends = Backends::cluster(Durability::Synced).await?;
     let monitors = backends.monitors();
     let settings = [&PRODUCTION[..], &[("log.monitors", monitors.as_str())]].concat();

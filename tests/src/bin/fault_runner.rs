@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant, SystemTime},
@@ -49,7 +50,7 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         rounds: u32,
     },
-    /// Prints a table of the runs that have left a report.
+    /// Prints a table of the runs that have left something.
     Table {
         /// Only those that were written after this time, in milliseconds since 1970.
         #[arg(long, default_value_t = 0)]
@@ -117,60 +118,98 @@ fn print_plan(seed: u64, rounds: u32) {
     }
 }
 
+/// What a run, or a round of it, has left.
+struct Left {
+    place: PathBuf,
+    row: String,
+    seed: u64,
+    round: u64,
+    /// `None` when it failed before there was anything to report.
+    report: Option<Value>,
+}
+
 fn print_table(since: SystemTime) -> Result<()> {
     let directory = files_of_runs();
-    let mut reports = Vec::new();
-    for run in fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))? {
+    let runs = match fs::read_dir(&directory) {
+        Ok(runs) => runs,
+        // Rows that start no world leave nothing.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", directory.display())),
+    };
+    let mut all_left = Vec::new();
+    for run in runs {
         let run = run?.path();
-        let rounds = fs::read_dir(&run).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        for place in rounds.chain([run.clone()]) {
-            if let Some(report) = read_report(&place, since)? {
-                reports.push((place, report));
+        let Some((row, seed)) = row_and_seed(&run) else { continue };
+        let entries = fs::read_dir(&run).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let rounds = entries.filter_map(|place| Some((round_number(&place)?, place)));
+        for (round, place) in rounds.chain([(1, run.clone())]) {
+            let report = read_report(&place)?;
+            if written_at(&place)? >= since {
+                all_left.push(Left { place, row: row.clone(), seed, round, report });
             }
         }
     }
-    reports.sort_by_key(|(place, report)| (row_number(&report["row"]), report["round"].as_u64(), place.clone()));
-    if reports.is_empty() {
+    if all_left.is_empty() {
         return Ok(());
     }
+    all_left.sort_by_key(|left| (row_number(&left.row), left.row.clone(), left.seed, left.round));
     println!(
-        "\n{:<8}{:>8}{:>7}  {:<9}{:>13}{:>12}{:>11}",
+        "\n{:<12}{:>8}{:>7}  {:<9}{:>13}{:>12}{:>11}",
         "row", "seed", "round", "verdict", "longest gap", "back after", "settled"
     );
-    for (place, report) in &reports {
-        let name = report["row"].as_str().unwrap_or_default();
-        let numbers = ["seed", "round"].map(|field| report[field].as_u64().unwrap_or_default());
-        let largest = |field: &str| {
-            let measured = report["measured"].as_array().map(Vec::as_slice).unwrap_or_default();
-            measured.iter().filter_map(|measured| measured[field].as_u64()).max()
-        };
-        let verdict = match (report["clean"].as_bool(), report["ended_well"].as_bool()) {
-            (Some(true), Some(true)) => "held",
-            _ => "FAILED",
-        };
-        let (gap, back) = (seconds(largest("gap_ms")), seconds(largest("back_after_ms")));
-        let settled = seconds(report["settled_after_ms"].as_u64());
-        println!("{name:<8}{:>8}{:>7}  {verdict:<9}{gap:>13}{back:>12}{settled:>11}", numbers[0], numbers[1]);
-        if verdict == "FAILED" {
-            println!("        {}", place.display());
-        }
+    for left in &all_left {
+        left.print();
     }
     Ok(())
 }
 
-fn read_report(place: &Path, since: SystemTime) -> Result<Option<Value>> {
-    let path: PathBuf = place.join("report.json");
-    let Ok(metadata) = fs::metadata(&path) else { return Ok(None) };
-    if metadata.modified()? < since {
-        return Ok(None);
+impl Left {
+    fn print(&self) {
+        let Self { place, row, seed, round, report } = self;
+        let report = report.as_ref().unwrap_or(&Value::Null);
+        let largest = |field: &str| {
+            let measured = report["measured"].as_array().map(Vec::as_slice).unwrap_or_default();
+            measured.iter().filter_map(|measured| measured[field].as_u64()).max()
+        };
+        let held = report["clean"] == true && report["ended_well"] == true;
+        let verdict = if held { "held" } else { "FAILED" };
+        let (gap, back) = (seconds(largest("gap_ms")), seconds(largest("back_after_ms")));
+        let settled = seconds(report["settled_after_ms"].as_u64());
+        println!("{row:<12}{seed:>8}{round:>7}  {verdict:<9}{gap:>13}{back:>12}{settled:>11}");
+        if !held {
+            let what = if report.is_null() { ": no report, it failed before it was judged" } else { "" };
+            println!("            {}{what}", place.display());
+        }
     }
-    let text = fs::read_to_string(&path)?;
+}
+
+/// The directory of a run is named `F8-1`.
+fn row_and_seed(run: &Path) -> Option<(String, u64)> {
+    let (row, seed) = run.file_name()?.to_str()?.rsplit_once('-')?;
+    Some((row.to_owned(), seed.parse().ok()?))
+}
+
+/// The first round is in the run's own directory, and others are in directories there.
+fn round_number(place: &Path) -> Option<u64> {
+    place.file_name()?.to_str()?.strip_prefix("round-")?.parse().ok()
+}
+
+/// When a run last wrote something that lasts: its report, or else its recording.
+fn written_at(place: &Path) -> Result<SystemTime> {
+    let files = [place.join("report.json"), place.join("recording.jsonl"), place.to_owned()];
+    let written = files.iter().find_map(|path| fs::metadata(path).ok());
+    Ok(written.with_context(|| format!("cannot look at {}", place.display()))?.modified()?)
+}
+
+fn read_report(place: &Path) -> Result<Option<Value>> {
+    let path = place.join("report.json");
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
     serde_json::from_str(&text).map(Some).with_context(|| format!("{} is no report", path.display()))
 }
 
 /// `F8` comes before `F12`.
-fn row_number(row: &Value) -> u64 {
-    let digits: String = row.as_str().unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+fn row_number(row: &str) -> u64 {
+    let digits: String = row.chars().skip_while(|it| !it.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(u64::MAX)
 }
 

@@ -46,11 +46,7 @@ pub(crate) async fn read(
 ) -> Result<Page, Refusal> {
     let limit = limit(wanted.limit)?;
     // For a stranger nothing is read, not even inside.
-    if wanted.min_seq == Seq::ZERO {
-        core.memberships.check(&wanted.team, user).await?;
-    } else {
-        core.memberships.check_as_of(&wanted.team, user, wanted.min_seq).await?;
-    }
+    check_member(core, user, wanted).await?;
     if i64::try_from(wanted.after.get()).is_err() {
         // No position is above that, and history refuses to be asked about one.
         return Err(beyond_the_end());
@@ -68,6 +64,21 @@ pub(crate) async fn read(
         None => check_cursor(core, wanted).await?,
     }
     Ok(cut(Page { events: page.events, has_more: page.has_more }, bytes_max, size))
+}
+
+/// Whoever became a member up to `min_seq` may not be one yet where the directory reads. Only for a position that there is:
+/// nobody waits for what never comes.
+async fn check_member(core: &Core, user: &UserId, wanted: &Wanted) -> Result<(), Refusal> {
+    let Err(refusal) = core.memberships.check(&wanted.team, user).await else { return Ok(()) };
+    if refusal.code != ErrorCode::NotFound || wanted.min_seq == Seq::ZERO {
+        return Err(refusal);
+    }
+    match core.log.last_seq(&wanted.team).await {
+        Ok(Some(last)) if wanted.min_seq <= last => {
+            core.memberships.check_as_of(&wanted.team, user, wanted.min_seq).await.map(drop)
+        }
+        _ => Err(refusal),
+    }
 }
 
 fn limit(asked: u32) -> Result<u32, Refusal> {

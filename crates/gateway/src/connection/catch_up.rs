@@ -219,7 +219,7 @@ impl CatchUp {
         Ok(())
     }
 
-    async fn send_held(&self, place: &mut Contiguity, delivery: &Delivery) -> Result<(), Refusal> {
+    async fn send_held(&self, place: &mut Contiguity, delivery: &Arc<Delivery>) -> Result<(), Refusal> {
         match place.judge(&delivery.event) {
             Step::Seen => {}
             Step::Next => self.send(place, delivery).await,
@@ -235,14 +235,16 @@ impl CatchUp {
 
     /// Queues one event, waiting for room: a reader that is slow here slows down its own catch-up only. The user's own
     /// removal, when it lies after the fence, is the last event.
-    async fn send(&self, place: &mut Contiguity, delivery: &Delivery) {
+    async fn send(&self, place: &mut Contiguity, delivery: &Arc<Delivery>) {
         self.subscription.connection.has_room().await;
         if self.subscription.is_ended() {
             return;
         }
         place.advance(delivery.event.seq);
+        // What was read was chained for others, whose cursors may lie elsewhere.
+        let delivery = delivery.following(self.subscription.sent());
         self.subscription.set_sent(delivery.event.seq);
-        self.subscription.connection.push_delivery(delivery);
+        self.subscription.connection.push_delivery(&delivery);
         if delivery.event.seq > self.fence()
             && self.subscription.user().is_some_and(|user| is_removal_of(&delivery.event, user))
         {

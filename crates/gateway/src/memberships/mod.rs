@@ -11,7 +11,10 @@ use std::{
 
 use huddle_domain::{Event, EventKind, Seq, TeamId, UserId};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
-use tokio::time::Instant;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use self::questions::Questions;
 use crate::upstream::{Directory, Membership};
@@ -24,6 +27,11 @@ const FRESH_FOLLOWED: Duration = Duration::from_mins(1);
 const STALE_MAX: Duration = Duration::from_mins(1);
 /// The same for a team that is followed.
 const STALE_FOLLOWED_MAX: Duration = Duration::from_mins(10);
+/// How long a send waits for the directory where there is an answer of before to go on with.
+const PATIENCE_WITH_ANSWER: Duration = Duration::from_secs(1);
+/// How often a directory that did not answer is asked again, beside the sends; until it does they go on with the answers of
+/// before.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// Most teams that are not followed and of which answers are kept; beyond it all of those are forgotten. The answers of
 /// one team are bounded by its members.
 const TEAMS_MAX: usize = 100_000;
@@ -34,7 +42,12 @@ const ASKS_MAX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Memberships {
     directory: Directory,
-    questions: Arc<Questions>,
+    /// Apart, because reads wait for positions that sends need not.
+    for_sends: Arc<Questions>,
+    for_reads: Arc<Questions>,
+    runtime: Handle,
+    /// While the directory is silent: when it is asked again. Held for a look and an assignment.
+    retry_at: Mutex<Option<Instant>>,
     // A plain mutex: held for a look-up or an insert, never across an await.
     teams: Mutex<HashMap<TeamId, Team>>,
 }
@@ -57,42 +70,78 @@ struct Known {
 impl Memberships {
     /// Must be called within the runtime that the directory is to be asked on.
     pub(crate) fn new(directory: Directory) -> Self {
-        Self { questions: Arc::new(Questions::new(directory.clone())), directory, teams: Mutex::default() }
+        let questions = || Arc::new(Questions::new(directory.clone()));
+        Self {
+            for_sends: questions(),
+            for_reads: questions(),
+            runtime: Handle::current(),
+            retry_at: Mutex::default(),
+            directory,
+            teams: Mutex::default(),
+        }
     }
 
     /// What `user` is in `team`, for a send: from the cache while that is fresh, and for a bounded time while the
     /// directory does not answer.
-    pub(crate) async fn check(&self, team: &TeamId, user: &UserId) -> Result<Membership, Refusal> {
-        let known = self.teams().get(team).and_then(|entry| Some((*entry.members.get(user)?, entry.followed)));
-        let Some((known, followed)) = known else { return self.check_as_of(team, user, Seq::ZERO).await };
+    pub(crate) async fn check(self: &Arc<Self>, team: &TeamId, user: &UserId) -> Result<Membership, Refusal> {
+        let Some((known, followed)) = self.known(team, user) else {
+            return self.ask(&self.for_sends, team, user, Seq::ZERO).await;
+        };
         let (fresh, stale_max) = if followed { (FRESH_FOLLOWED, STALE_FOLLOWED_MAX) } else { (FRESH, STALE_MAX) };
-        if known.asked.elapsed() < fresh {
+        let age = known.asked.elapsed();
+        if age < fresh {
             return Ok(known.membership);
         }
-        match self.check_as_of(team, user, Seq::ZERO).await {
-            Err(refusal) if refusal.code.is_retryable() && known.asked.elapsed() < stale_max => Ok(known.membership),
-            answer => answer,
+        if age >= stale_max {
+            return self.ask(&self.for_sends, team, user, Seq::ZERO).await;
         }
+        if self.is_silent() {
+            if self.takes_retry() {
+                let (this, team, user) = (Arc::clone(self), team.clone(), user.clone());
+                self.runtime.spawn(async move { this.ask(&this.for_sends, &team, &user, Seq::ZERO).await });
+            }
+            return Ok(known.membership);
+        }
+        let refusal = match timeout(PATIENCE_WITH_ANSWER, self.ask(&self.for_sends, team, user, Seq::ZERO)).await {
+            Ok(Err(refusal)) if refusal.code.is_retryable() => refusal,
+            Ok(answer) => return answer,
+            Err(_elapsed) => {
+                self.set_silent(true);
+                Refusal::new(ErrorCode::Unavailable, "who is a member cannot be told just now; retry")
+            }
+        };
+        // Looked up again: the user may have been removed meanwhile.
+        self.known(team, user).map(|(known, _)| known.membership).ok_or(refusal)
     }
 
     /// What `user` is in `team`, which is followed, as of `position` or later; everything up to there has been
     /// [observed](Self::observe). The directory is asked when nothing is known, or nothing new enough.
     pub(crate) async fn check_seen(&self, team: &TeamId, user: &UserId, position: Seq) -> Result<Membership, Refusal> {
-        let known =
-            self.teams().get(team).filter(|entry| entry.followed).and_then(|entry| entry.members.get(user).copied());
-        match known {
+        match self.known(team, user) {
             // What changed since it was asked for would have made it void.
-            Some(known) if known.asked.elapsed() < FRESH_FOLLOWED => Ok(known.membership),
+            Some((known, true)) if known.asked.elapsed() < FRESH_FOLLOWED => Ok(known.membership),
             _ => self.check_as_of(team, user, position).await,
         }
     }
 
-    /// What `user` is in `team` as of `min_seq` or later. Always asks the directory.
+    /// What `user` is in `team` as of `min_seq` or later, which is a position that the log has reached. Always asks the
+    /// directory.
     pub(crate) async fn check_as_of(&self, team: &TeamId, user: &UserId, min_seq: Seq) -> Result<Membership, Refusal> {
+        self.ask(&self.for_reads, team, user, min_seq).await
+    }
+
+    async fn ask(
+        &self,
+        questions: &Arc<Questions>,
+        team: &TeamId,
+        user: &UserId,
+        min_seq: Seq,
+    ) -> Result<Membership, Refusal> {
         for _ in 0..ASKS_MAX {
             let last_change = self.last_change(team);
             let asked = Instant::now();
-            let answer = self.questions.ask(team, user, min_seq.max(last_change)).await?;
+            let answer = questions.ask(team, user, min_seq.max(last_change)).await?;
+            self.set_silent(false);
             let mut teams = self.teams();
             make_room(&mut teams, team);
             let entry = teams.entry(team.clone()).or_default();
@@ -145,6 +194,37 @@ impl Memberships {
             }
             None => entry.members.clear(),
         }
+    }
+
+    /// What is known of `user`, and whether the team is followed.
+    fn known(&self, team: &TeamId, user: &UserId) -> Option<(Known, bool)> {
+        let teams = self.teams();
+        let entry = teams.get(team)?;
+        Some((*entry.members.get(user)?, entry.followed))
+    }
+
+    /// Whether the directory did not answer when it was asked last.
+    fn is_silent(&self) -> bool {
+        self.retry_at().is_some()
+    }
+
+    fn set_silent(&self, silent: bool) {
+        let mut retry_at = self.retry_at();
+        *retry_at = silent.then(|| retry_at.unwrap_or_else(|| Instant::now() + RETRY_INTERVAL));
+    }
+
+    /// Whether it is for the caller to ask the silent directory again now. One of all who come in each interval does.
+    fn takes_retry(&self) -> bool {
+        let (mut retry_at, now) = (self.retry_at(), Instant::now());
+        let is_due = retry_at.is_some_and(|due| now >= due);
+        if is_due {
+            *retry_at = Some(now + RETRY_INTERVAL);
+        }
+        is_due
+    }
+
+    fn retry_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.retry_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last_change(&self, team: &TeamId) -> Seq {

@@ -3,20 +3,25 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use huddle_domain::{Seq, TeamId, UserId};
 use huddle_proto::{Refusal, gateway::v1::ErrorCode};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
 
 use crate::upstream::{Directory, Membership, USERS_PER_QUESTION_MAX};
 
 /// Who may wait for answers about one team; beyond it those who ask are refused.
 const WAITING_MAX: usize = 20_000;
 
+/// How long anybody waits for an answer, the questions before it included.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 type Answer = Result<Option<Membership>, Refusal>;
 
-/// The questions that are under way, and those that wait for them.
+/// The questions that are under way, and those that wait for them. One who asks waits for the positions that the others
+/// need, too: whoever asks for another reason has questions of their own.
 #[derive(Debug)]
 pub(super) struct Questions {
     directory: Directory,
@@ -51,26 +56,15 @@ impl Questions {
                 others.push(waiting);
             } else {
                 teams.insert(team.clone(), Vec::new());
-                let (this, team) = (Arc::clone(self), team.clone());
-                self.runtime.spawn(async move { this.serve(&team, vec![waiting]).await });
+                let serving = Serving { questions: Arc::clone(self), team: team.clone(), is_over: false };
+                self.runtime.spawn(serving.run(vec![waiting]));
             }
         }
-        // The task ends without an answer only with its runtime.
-        answer
-            .await
-            .unwrap_or_else(|_| Err(Refusal::new(ErrorCode::Unavailable, "the gateway shuts down; retry elsewhere")))
-    }
-
-    /// Asks for `waiting`, then for those who have come meanwhile, until there are none.
-    async fn serve(&self, team: &TeamId, mut waiting: Vec<Waiting>) {
-        while !waiting.is_empty() {
-            for share in chunks(waiting) {
-                self.ask_for(team, share).await;
-            }
-            let mut teams = self.teams();
-            waiting = teams.get_mut(team).map(std::mem::take).unwrap_or_default();
-            if waiting.is_empty() {
-                teams.remove(team);
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            // The task ends without an answer when its runtime does.
+            Ok(Err(_)) | Err(_) => {
+                Err(Refusal::new(ErrorCode::Unavailable, "who is a member cannot be told just now; retry"))
             }
         }
     }
@@ -87,6 +81,39 @@ impl Questions {
 
     fn teams(&self) -> MutexGuard<'_, HashMap<TeamId, Vec<Waiting>>> {
         self.teams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The asking about one team.
+struct Serving {
+    questions: Arc<Questions>,
+    team: TeamId,
+    is_over: bool,
+}
+
+impl Serving {
+    /// Asks for `waiting`, then for those who have come meanwhile, until there are none.
+    async fn run(mut self, mut waiting: Vec<Waiting>) {
+        while !waiting.is_empty() {
+            for share in chunks(waiting) {
+                self.questions.ask_for(&self.team, share).await;
+            }
+            let mut teams = self.questions.teams();
+            waiting = teams.get_mut(&self.team).map(std::mem::take).unwrap_or_default();
+            if waiting.is_empty() {
+                teams.remove(&self.team);
+                self.is_over = true;
+            }
+        }
+    }
+}
+
+impl Drop for Serving {
+    /// Nobody waits for one that is gone before its end.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.questions.teams().remove(&self.team);
+        }
     }
 }
 

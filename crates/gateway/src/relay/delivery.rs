@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use huddle_domain::{Event, EventKind, Name};
+use huddle_domain::{Event, EventKind, Name, Seq};
 use huddle_proto::gateway::v1::server_frame::Content;
 use huddle_socketio::EventFrame;
 
@@ -35,6 +35,16 @@ impl Delivery {
             labellab: OnceLock::new(),
             labellab_elsewhere: Mutex::default(),
         }
+    }
+
+    /// The same as what follows on the event at `shown`, where it names a later one: what lies between is not for showing.
+    pub(crate) fn following(self: &Arc<Self>, shown: Seq) -> Arc<Self> {
+        let is_chained = !self.event.prev_seq.is_zero() && self.event.prev_seq <= shown;
+        if is_chained || shown.is_zero() {
+            return Arc::clone(self);
+        }
+        let event = Event { prev_seq: shown, ..Event::clone(&self.event) };
+        Arc::new(Self::new(Arc::new(event), self.sender_name.get().cloned()))
     }
 
     /// Says how people call the sender, where that is not known yet. Frames that show it are made after this.
@@ -75,7 +85,7 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
-    use huddle_domain::{Body, ClientId, EventKind, Seq, TeamId, UnixMillis, UserId};
+    use huddle_domain::{Body, ClientId, EventKind, TeamId, UnixMillis, UserId};
 
     use super::*;
 
@@ -101,6 +111,15 @@ mod tests {
         );
         assert_eq!(frame[0], 0x81, "final text frame");
         assert_eq!(frame[1], 126, "16-bit length, not masked");
+    }
+
+    #[test]
+    fn what_is_not_for_showing_is_no_hole_before_an_event() {
+        let delivery = Arc::new(Delivery::new(Arc::new(event()), None));
+        let prev_seq = |shown: u64| delivery.following(Seq::new(shown)).event.prev_seq.get();
+        assert_eq!((prev_seq(1_000_003), prev_seq(1_000_005)), (1_000_003, 1_000_003), "it fits as it is");
+        assert_eq!(prev_seq(1_000_001), 1_000_001);
+        assert_eq!(prev_seq(0), 1_000_003, "nothing was shown");
     }
 
     #[test]

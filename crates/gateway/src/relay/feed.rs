@@ -170,9 +170,13 @@ impl Feed {
                 },
                 signal = signals.next() => self.take_signal(&signal),
                 () = recheck.missed(&relay, &self.team, self.place.last()) => {
-                    self.relay.metrics.feeds_behind.inc();
-                    tracing::warn!(team = %self.team, "the live feed lost the team's last event; reading it again");
+                    let shown = self.shown;
                     self.catch_up().await?;
+                    // Otherwise what lay beyond was not for showing.
+                    if self.shown > shown {
+                        self.relay.metrics.feeds_behind.inc();
+                        tracing::warn!(team = %self.team, "the live feed had lost the team's last events");
+                    }
                 }
                 () = linger(self.lingering.as_ref(), &relay), if self.attached.is_empty() && commands.is_empty() => {
                     return Ok(());
@@ -247,8 +251,7 @@ impl Feed {
             match self.relay.page(&self.team, &self.recent, self.place.last(), through).await {
                 Ok(page) => {
                     for delivery in &page.deliveries {
-                        let delivery = self.chained(delivery);
-                        self.dispatch(delivery).await;
+                        self.dispatch(delivery.following(self.shown)).await;
                     }
                     self.place.advance(page.through);
                     self.recent.advance(page.through);
@@ -263,20 +266,10 @@ impl Feed {
         Ok(())
     }
 
-    /// Hands out the next live event.
+    /// Hands out the next live event. What lies between it and the one before may not be for showing, and past this feed's
+    /// position already: the chain of those that are shown has no hole.
     async fn show(&mut self, event: Arc<Event>) {
-        let delivery = self.chained(&Arc::new(Delivery::new(event, None)));
-        self.dispatch(delivery).await;
-    }
-
-    /// `delivery` as the next one after what was handed out last. What lies between them is not for showing, and may be past
-    /// this feed's position already: the chain of those that are shown has no hole.
-    fn chained(&self, delivery: &Arc<Delivery>) -> Arc<Delivery> {
-        if delivery.event.prev_seq == self.shown || self.shown.is_zero() {
-            return Arc::clone(delivery);
-        }
-        let event = Event { prev_seq: self.shown, ..Event::clone(&delivery.event) };
-        Arc::new(Delivery::new(Arc::new(event), None))
+        self.dispatch(Arc::new(Delivery::new(event, None)).following(self.shown)).await;
     }
 
     async fn dispatch(&mut self, delivery: Arc<Delivery>) {

@@ -37,7 +37,7 @@ const COMMANDS_MAX: usize = 256;
 /// How often attaching is tried again when the feed just ended.
 const ATTACH_ATTEMPTS_MAX: usize = 3;
 /// Quiet feeds that ask the log at once whether they missed anything.
-const RECHECKS_AT_ONCE: usize = 16;
+const RECHECKS_AT_ONCE: usize = 64;
 
 /// The index of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

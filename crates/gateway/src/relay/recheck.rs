@@ -5,11 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
 use huddle_domain::{Seq, TeamId};
 use huddle_log::LogError;
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Relay;
 
@@ -19,7 +19,11 @@ const QUIET_MAX: Duration = Duration::from_secs(25);
 /// How long an event may be on its way before it is missed.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
-type Question = BoxFuture<'static, Result<Option<Seq>, LogError>>;
+/// How long until a look that had no answer is repeated.
+const NO_ANSWER_PAUSE: Duration = Duration::from_secs(5);
+
+/// On its own, so that a feed that is busy keeps no other one from its turn.
+type Question = AbortOnDropHandle<Result<Option<Seq>, LogError>>;
 
 /// One feed's looks at the log.
 pub(super) struct Recheck {
@@ -39,16 +43,19 @@ impl Recheck {
     /// Waits until the feed, which is at `position`, has missed something for certain. Cancel safe: called again after each
     /// event, it waits anew.
     pub(super) async fn missed(&mut self, relay: &Arc<Relay>, team: &TeamId, position: Seq) {
-        if position > self.position && self.missed.is_none() && self.asking.is_none() {
+        if position > self.position && self.asking.is_none() {
             // Events come, and each one would show a hole before it.
+            self.missed = None;
             self.wait(position, quiet());
         }
         loop {
             if let Some(question) = &mut self.asking {
                 let answer = question.await;
                 self.asking = None;
-                if self.judge(answer.ok().flatten(), position) {
-                    return;
+                match answer {
+                    Ok(Ok(last)) if self.judge(last, position) => return,
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) | Err(_) => self.wait(position, NO_ANSWER_PAUSE),
                 }
             }
             sleep_until(self.due).await;
@@ -78,11 +85,11 @@ impl Recheck {
 
 fn ask(relay: &Arc<Relay>, team: &TeamId) -> Question {
     let (relay, team) = (Arc::clone(relay), team.clone());
-    Box::pin(async move {
+    AbortOnDropHandle::new(tokio::spawn(async move {
         // The semaphore is never closed.
         let _permit = relay.rechecks.acquire().await;
         relay.log.last_seq(&team).await
-    })
+    }))
 }
 
 fn quiet() -> Duration {

@@ -188,6 +188,11 @@ impl Subscription {
         self.sent.set(Some(seq));
     }
 
+    /// Everything up to this position is in the outbox, or not wanted; zero before that can be said.
+    pub(crate) fn sent(&self) -> Seq {
+        self.sent.get().unwrap_or(Seq::ZERO)
+    }
+
     /// Ends the catch-up: everything up to [`Subscription::set_sent`] is in the outbox, and nothing is held.
     pub(crate) fn go_live(&self) {
         *self.state.borrow_mut() = State::Live;

@@ -1,12 +1,8 @@
 //! What stands beside and before the gateways: history that does not answer, and load balancers of all sorts.
 
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use huddle_devstack::Tools;
 use huddle_tests::{
     faults::{
         FleetOptions, Front, OldProxy, World, WorldOptions,
@@ -20,12 +16,12 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    process::{Child, Command},
+    process::Child,
     task::JoinHandle,
     time::timeout,
 };
 
-use crate::aid::{CALM, Looker, PATIENCE, Stayer, lose_live_event, metric};
+use crate::aid::{CALM, Looker, PATIENCE, Stayer, lose_live_event, metric, psql};
 
 const HISTORY_AWAY: Duration = Duration::from_secs(15);
 /// A busy team of the fleet, and who is in it without doing anything.
@@ -35,40 +31,42 @@ const BYSTANDER: &str = "owner";
 #[tokio::test(flavor = "multi_thread")]
 async fn f28_while_history_is_killed_paused_or_slow_gateways_fill_gaps_from_the_log_and_serve_all_else() -> Result<()> {
     let mut world = Box::pin(World::start(WorldOptions::of("F28"))).await?;
+    // Where somebody was who comes back later. What lies before the log's beginning only history knows.
+    let cursor = *world.recorder().recently_accepted(BUSY).first().context("no sends")?;
     world.run_for(CALM).await?;
 
     world.fault("F28", "history-0 killed");
     world.cluster.history.kill9()?;
-    without_history(&mut world, "killed", true).await?;
+    without_history(&mut world, "killed", Some(cursor)).await?;
     world.cluster.history.restart().await?;
     end(&mut world).await?;
 
     world.fault("F28", "history-0 paused");
     world.cluster.history.process().pause()?;
-    without_history(&mut world, "paused", true).await?;
+    without_history(&mut world, "paused", Some(cursor)).await?;
     world.cluster.history.process().resume()?;
     end(&mut world).await?;
 
     world.fault("F28", "gateway~history-0 slow");
     let link = world.cluster.wires().between("gateway", "history-0");
     link.slow(Duration::from_secs(4), Duration::from_secs(1), None);
-    without_history(&mut world, "slow", true).await?;
+    without_history(&mut world, "slow", Some(cursor)).await?;
     link.heal();
     end(&mut world).await?;
 
     world.fault("F28", "postgres has events locked");
-    let mut lock = lock_events(&world)?;
+    let mut lock = lock_events(&world, HISTORY_AWAY + Duration::from_secs(2))?;
     // Who comes anew waits for the lock, too: who is a member is known up to what is stored.
-    without_history(&mut world, "locked out", false).await?;
-    lock.kill().await?;
+    without_history(&mut world, "locked out", None).await?;
+    ensure!(timeout(PATIENCE, lock.wait()).await.context("the lock does not end")??.success(), "psql failed");
     end(&mut world).await?;
 
     Box::pin(world.settle()).await?;
     Box::pin(world.finish()).await
 }
 
-/// What must hold while history gives no answers.
-async fn without_history(world: &mut World, how: &str, can_join: bool) -> Result<()> {
+/// What must hold while history gives no answers. Somebody comes with `cursor`, if there is one.
+async fn without_history(world: &mut World, how: &str, cursor: Option<u64>) -> Result<()> {
     const FILL_BOUND: Duration = Duration::from_secs(5);
     const JOIN_BOUND: Duration = Duration::from_secs(15);
     /// The deadline of a page, and the margin after which the gateway gives up by itself.
@@ -96,9 +94,9 @@ async fn without_history(world: &mut World, how: &str, can_join: bool) -> Result
     let answered = asked_at.elapsed();
 
     let mut joined = None;
-    if can_join {
+    if let Some(cursor) = cursor {
         let (joined_at, last) = (Instant::now(), *world.recorder().recently_accepted(BUSY).last().context("no sends")?);
-        let joining = timeout(JOIN_BOUND, Looker::at(&world.cluster, 0, BYSTANDER, BUSY, Some(0)));
+        let joining = timeout(JOIN_BOUND, Looker::at(&world.cluster, 0, BYSTANDER, BUSY, Some(cursor)));
         let mut looker = joining.await.context("nobody can join")??;
         let count = looker.until(last, JOIN_BOUND).await.context("who joins does not catch up")?;
         joined = Some((joined_at.elapsed(), count));
@@ -124,12 +122,37 @@ async fn end(world: &mut World) -> Result<()> {
     world.run_for(CALM).await
 }
 
-/// Nobody can read or write events until the process is killed.
-fn lock_events(world: &World) -> Result<Child> {
-    let statements = "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(120)";
-    let mut psql = Command::new(Tools::locate()?.postgres_bin()?.join("psql"));
-    psql.args([world.cluster.postgres.url_of("huddle").as_str(), "--no-psqlrc", "-Atqc", statements]);
-    psql.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().context("cannot start psql")
+/// Nobody can read or write events for so long; the process ends then.
+fn lock_events(world: &World, time: Duration) -> Result<Child> {
+    let seconds = time.as_secs();
+    let statements = format!("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds}); COMMIT");
+    psql(&world.cluster, &statements)
+}
+
+/// Who sends is a member for as long as nobody says otherwise, and the directory is not asked for each message.
+#[tokio::test(flavor = "multi_thread")]
+async fn sends_go_on_while_the_directory_stands_still_for_longer_than_what_it_said_is_fresh() -> Result<()> {
+    /// Longer than the minute for which an answer is used without asking again.
+    const STANDS_STILL: Duration = Duration::from_secs(80);
+    /// A question to a directory that stands still, and a margin.
+    const GAP_BOUND: Duration = Duration::from_secs(8);
+
+    let fleet = FleetOptions { guests: 0, ..FleetOptions::default() };
+    let mut world = Box::pin(World::start(WorldOptions { fleet, ..WorldOptions::of("directory") })).await?;
+    world.run_for(CALM).await?;
+    world.fault("directory", "directory-0 paused");
+    world.cluster.directory.process().pause()?;
+    world.run_for(STANDS_STILL).await?;
+    let measured = world.measure();
+    world.cluster.directory.process().resume()?;
+    world.healed("directory");
+    world.until_back(PATIENCE).await?;
+    Box::pin(world.settle()).await?;
+
+    for gateway in ["gateway-0", "gateway-1"] {
+        ensure!(measured.gateways[gateway].worst_client_gap <= GAP_BOUND, "{measured}");
+    }
+    Box::pin(world.finish()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,7 +310,8 @@ async fn ask(host: &str, request: &str) -> Result<Answer> {
     let mut stream = TcpStream::connect(host).await?;
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
-    timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await.context("it does not close")??;
+    let read = timeout(Duration::from_secs(5), stream.read_to_string(&mut answer)).await;
+    read.with_context(|| format!("the connection does not close after {answer:?}, the answer to {request:?}"))??;
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| format!("answered with {answer:?}"))?;
     ensure!(!head.to_ascii_lowercase().contains("transfer-encoding"), "HTTP/1.0 knows no chunks: {head}");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).context("no status")?;

@@ -13,15 +13,18 @@ use anyhow::{Context as _, Result, bail, ensure};
 use huddle_client::{Accepted, Client, Encoding, Incoming, IncomingFrames, RequestError};
 use huddle_devstack::Tools;
 use huddle_domain::{ClientId, Event, Seq, TeamId};
+use huddle_proto::gateway::v1::ErrorCode;
 use huddle_tests::{
     Access, Cluster, Service,
     faults::{
         Attempt, AttemptEnd, World, attempts,
         wire::{Dropped, Link, NatsMessage},
     },
+    http,
     raw_ws::{RawWs, Received},
+    until,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
     task::JoinHandle,
@@ -34,6 +37,8 @@ pub(crate) const CALM: Duration = Duration::from_secs(5);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 /// Receipts that had left the log when a fault began may still be on their way to the clients.
 pub(crate) const ON_THEIR_WAY: Duration = Duration::from_secs(1);
+/// Fewer attempts than this show nothing.
+const ATTEMPTS_MIN: usize = 20;
 /// The longest wait for a single answer.
 const ANSWER_BOUND: Duration = Duration::from_secs(30);
 
@@ -53,18 +58,40 @@ pub(crate) fn lose_live_event(
     })
 }
 
-/// Makes a gateway connect to the node `index` of NATS: the others refuse it for a moment.
-pub(crate) async fn attach(cluster: &mut Cluster, gateway: usize, node: usize) -> Result<()> {
-    let name = cluster.gateways[gateway].name().to_owned();
-    let others: Vec<String> = (0..cluster.nats.urls().len()).filter(|it| *it != node).map(node_name).collect();
-    for other in &others {
-        cluster.wires().between(&name, other).cut();
+/// Makes a gateway connect to the node `index` of NATS, and no other gateway: the others refuse it for a moment, and that
+/// one refuses the other gateways. Returns the number by which the node knows the connection.
+pub(crate) async fn attach(cluster: &mut Cluster, gateway: usize, node: usize) -> Result<u64> {
+    let mut refusals = Vec::new();
+    for (index, other) in cluster.gateways.iter().enumerate() {
+        for refused in (0..cluster.nats.urls().len()).filter(|it| (index == gateway) != (*it == node)) {
+            refusals.push(cluster.wires().between(other.name(), &node_name(refused)));
+        }
     }
-    cluster.gateways[gateway].wait_until_ready().await?;
-    for other in &others {
-        cluster.wires().between(&name, other).heal();
+    for refusal in &refusals {
+        refusal.cut();
     }
-    Ok(())
+    let connection = until("the node has a connection of that gateway alone", PATIENCE, async || {
+        Ok(<[u64; 1]>::try_from(connections_of_gateways(cluster, node).await?).ok().map(|[number]| number))
+    })
+    .await?;
+    cluster.wait_until_ready().await?;
+    for refusal in &refusals {
+        refusal.heal();
+    }
+    Ok(connection)
+}
+
+/// The numbers by which a node of NATS knows the connections of gateways: they alone listen to what is live.
+pub(crate) async fn connections_of_gateways(cluster: &mut Cluster, node: usize) -> Result<Vec<u64>> {
+    let monitor_port = cluster.nats.node(node).monitor_port();
+    let answer = http::get(&format!("http://127.0.0.1:{monitor_port}/connz?subs=1&limit=1024"), None).await?.json()?;
+    let connections = answer["connections"].as_array().context("no connections")?;
+    let listens = |connection: &&Value| {
+        let subjects = connection["subscriptions_list"].as_array().map(Vec::as_slice).unwrap_or_default();
+        subjects.iter().filter_map(Value::as_str).any(|subject| subject.starts_with("huddle.live."))
+    };
+    let of_gateways = connections.iter().filter(listens).map(|it| it["cid"].as_u64().context("no number"));
+    of_gateways.collect()
 }
 
 /// The name of a node of NATS.
@@ -75,6 +102,19 @@ pub(crate) fn node_name(index: usize) -> String {
 /// A counter or gauge of a gateway, all its series together; 0 while there is none.
 pub(crate) async fn metric(gateway: &Service, name: &str) -> Result<f64> {
     Ok(gateway.metrics().await?.sum(name).unwrap_or_default())
+}
+
+/// How many batches the replicas of persistence have counted whose oldest entry was older than `bound` when it was stored:
+/// one of the bounds of the metric, in seconds.
+pub(crate) async fn older_entries(cluster: &Cluster, bound: &str) -> Result<f64> {
+    const AGE: &str = "huddle_persistence_entry_age_seconds";
+    let mut older = 0.0;
+    for replica in &cluster.persistence {
+        let metrics = replica.metrics().await?;
+        let up_to = |bound: &str| metrics.series(&format!("{AGE}_bucket{{le=\"{bound}\"}}")).context("no such bound");
+        older += up_to("+Inf")? - up_to(bound)?;
+    }
+    Ok(older)
 }
 
 /// A session of Postgres that executes `statements`, and ends with them. It fails with the first that does.
@@ -251,26 +291,50 @@ pub(crate) fn attempts_in(world: &World) -> Result<Vec<Attempt>> {
 }
 
 /// How long the attempts that were made by clients of `gateway` between two times took to end: the longest.
-pub(crate) fn longest_outcome(attempts: &[Attempt], gateway: &str, from_us: u64, until_us: u64) -> Duration {
+///
+/// # Errors
+/// When hardly anybody tried.
+pub(crate) fn longest_outcome(attempts: &[Attempt], gateway: &str, from_us: u64, until_us: u64) -> Result<Duration> {
     let made = attempts.iter().filter(|it| it.gateway == gateway && (from_us..until_us).contains(&it.sent_us));
-    let took = made.map(|it| it.end.as_ref().map_or(u64::MAX, |(at_us, _)| at_us - it.sent_us));
-    Duration::from_micros(took.max().unwrap_or_default())
+    let took: Vec<u64> = made.map(|it| it.end.as_ref().map_or(u64::MAX, |(at_us, _)| at_us - it.sent_us)).collect();
+    ensure!(took.len() >= ATTEMPTS_MIN, "only {} attempts were made at {gateway}", took.len());
+    Ok(Duration::from_micros(took.into_iter().max().unwrap_or_default()))
 }
 
-/// Checks that between two times nobody at `gateway` was told that a message is newly in the log; everybody if `None`.
-pub(crate) fn ensure_none_accepted(
-    attempts: &[Attempt],
-    gateway: Option<&str>,
-    from_us: u64,
-    until_us: u64,
-) -> Result<()> {
-    let told = attempts.iter().find(|attempt| {
-        let is_meant = gateway.is_none_or(|gateway| attempt.gateway == gateway);
-        let is_then = attempt.end.as_ref().is_some_and(|(at_us, _)| (from_us..until_us).contains(at_us));
-        is_meant && is_then && attempt.newly_accepted().is_some()
+/// Checks that between two times nobody at `gateway` was told that a message is newly in the log, that people tried, and
+/// that some of them were told that it cannot be taken now, or were still waiting at the end.
+pub(crate) fn ensure_none_accepted(attempts: &[Attempt], gateway: &str, from_us: u64, until_us: u64) -> Result<()> {
+    let at_gateway = || attempts.iter().filter(|it| it.gateway == gateway && it.sent_us < until_us);
+    let is_then = |at_us: u64| (from_us..until_us).contains(&at_us);
+    let told = at_gateway().find(|attempt| {
+        attempt.end.as_ref().is_some_and(|(at_us, _)| is_then(*at_us)) && attempt.newly_accepted().is_some()
     });
     ensure!(told.is_none(), "acknowledged while nothing can be: {told:?}");
+    // Some of them may have been made right before.
+    let under_way = at_gateway().filter(|it| it.end.as_ref().is_none_or(|(at_us, _)| *at_us >= from_us));
+    let in_vain = |attempt: &&Attempt| match &attempt.end {
+        Some((at_us, AttemptEnd::Refused(code))) if is_then(*at_us) => code == ErrorCode::Unavailable.as_str_name(),
+        Some((at_us, _)) => !is_then(*at_us),
+        None => true,
+    };
+    let (tried, waited) = (under_way.clone().count(), under_way.filter(in_vain).count());
+    ensure!(tried >= ATTEMPTS_MIN, "only {tried} attempts were under way at {gateway}");
+    ensure!(waited > 0, "of {tried} attempts at {gateway} none was refused for want of a log, and none waited");
     Ok(())
+}
+
+/// Checks an answer to `GET /v1/teams/../messages` at a time at which the store may not answer: a refusal, or a page that goes
+/// as far as `last`. Returns whether it was a page.
+pub(crate) fn ensure_refused_or_whole(answer: &http::Answer, last: u64) -> Result<bool> {
+    if answer.status == 503 {
+        return Ok(false);
+    }
+    ensure!(answer.status == 200, "answered with {}: {}", answer.status, answer.body);
+    let page = answer.json()?;
+    let seqs = page["messages"].as_array().context("no messages")?.iter().map(|message| &message["seq"]);
+    let newest = seqs.filter_map(|seq| seq.as_str()?.parse::<u64>().ok()).max();
+    ensure!(newest.is_some_and(|newest| newest >= last), "a page ends at {newest:?}, and {last} had been acknowledged");
+    Ok(true)
 }
 
 /// How attempts that were made by clients of `gateway` between two times ended, for people.

@@ -29,6 +29,8 @@ const FOUND_BOUND: Duration = Duration::from_secs(30);
 const SHOWN_BOUND: Duration = Duration::from_secs(5);
 /// How long a removed member may go on when a gateway was not told.
 const REVOKED_BOUND: Duration = Duration::from_mins(1);
+/// The longest time without an acknowledgement to the clients of gateways that are well.
+const OTHERS_GAP_BOUND: Duration = Duration::from_secs(2);
 /// A team in which nothing happens but what a test does.
 const QUIET: &str = "quiet";
 
@@ -49,7 +51,7 @@ async fn f01_clients_of_a_killed_gateway_go_on_elsewhere_within_5_seconds_and_lo
 
     let (killed, other) = (&measured.gateways["gateway-0"], &measured.gateways["gateway-1"]);
     ensure!(killed.worst_client_gap <= BACK_BOUND, "clients of the killed gateway: {measured}");
-    ensure!(other.gap <= Duration::from_secs(1), "clients of the other gateway: {measured}");
+    ensure!(other.gap <= OTHERS_GAP_BOUND, "clients of the other gateway: {measured}");
     Box::pin(world.finish()).await
 }
 
@@ -101,7 +103,7 @@ async fn f02_clients_of_a_gateway_that_stands_still_move_by_heartbeat_and_it_goe
 
     let (paused, other) = (&measured.gateways["gateway-0"], &measured.gateways["gateway-1"]);
     ensure!(paused.worst_client_gap <= BACK_BOUND, "clients of the gateway that stood still: {measured}");
-    ensure!(other.gap <= Duration::from_secs(1), "clients of the other gateway: {measured}");
+    ensure!(other.gap <= OTHERS_GAP_BOUND, "clients of the other gateway: {measured}");
     Box::pin(world.finish()).await
 }
 
@@ -155,12 +157,12 @@ async fn cut_off(row: &str, how: &str, harm: impl Fn(&Cluster)) -> Result<()> {
     let attempts = attempts_in(&world)?;
     for (length, from_us, until_us, back, measured) in times {
         world.say(&format!("{length:?} {how}: {:?}", ends(&attempts, "gateway-0", from_us, until_us)));
-        ensure_none_accepted(&attempts, Some("gateway-0"), from_us + micros(ON_THEIR_WAY), until_us)?;
-        let outcome = longest_outcome(&attempts, "gateway-0", from_us, until_us);
+        ensure_none_accepted(&attempts, "gateway-0", from_us + micros(ON_THEIR_WAY), until_us)?;
+        let outcome = longest_outcome(&attempts, "gateway-0", from_us, until_us)?;
         world.say(&format!("{length:?} {how}: the longest wait for the outcome of a send was {outcome:?}"));
         ensure!(outcome <= OUTCOME_BOUND, "{length:?} {how}: a send had no answer for {outcome:?}");
         ensure!(back <= BACK_BOUND, "{length:?} {how}: back after {back:?}");
-        ensure!(measured.gateways["gateway-1"].gap <= Duration::from_secs(2), "the other gateway: {measured}");
+        ensure!(measured.gateways["gateway-1"].gap <= OTHERS_GAP_BOUND, "the other gateway: {measured}");
     }
     Box::pin(world.finish()).await
 }
@@ -239,6 +241,8 @@ async fn slow_link(row: &str, fleet: FleetOptions) -> Result<Slowed> {
     const LATENCY: Duration = Duration::from_millis(200);
     const JITTER: Duration = Duration::from_millis(100);
     const BYTES_PER_SECOND: u64 = 64_000 / 8;
+    /// The share that has to be sent again.
+    const LOSS: f64 = 0.01;
     const SLOW: Duration = Duration::from_secs(40);
     const GROWTH_MIB_MAX: u64 = 64;
     const OUTCOME_BOUND: Duration = Duration::from_secs(30);
@@ -250,7 +254,7 @@ async fn slow_link(row: &str, fleet: FleetOptions) -> Result<Slowed> {
     world.fault(row, "gateway-0~nats slow");
     let from_us = world.recorder().now_us();
     let began = Instant::now();
-    world.cluster.wires().between("gateway-0", "nats").slow(LATENCY, JITTER, BYTES_PER_SECOND);
+    world.cluster.wires().between("gateway-0", "nats").slow(LATENCY, JITTER, BYTES_PER_SECOND).lossy(LOSS);
     let mut most = before;
     while began.elapsed() < SLOW {
         world.run_for(Duration::from_secs(1)).await?;
@@ -270,7 +274,7 @@ async fn slow_link(row: &str, fleet: FleetOptions) -> Result<Slowed> {
     let in_order = ensure_senders_keep_their_order(&attempts)?;
     world.say(&format!("{in_order} messages in the order of their senders"));
     ensure!(most <= before + GROWTH_MIB_MAX, "the gateway grew from {before} MiB to {most} MiB");
-    let outcome = longest_outcome(&attempts, "gateway-0", from_us, until_us);
+    let outcome = longest_outcome(&attempts, "gateway-0", from_us, until_us)?;
     ensure!(outcome <= OUTCOME_BOUND, "a send had no answer for {outcome:?}");
     ensure!(measured.gateways["gateway-1"].gap <= Duration::from_secs(3), "the other gateway: {measured}");
     Ok(Slowed { world, from_us, until_us })

@@ -12,7 +12,8 @@ use huddle_tests::{
 use tokio::time::timeout;
 
 use crate::aid::{
-    CALM, ON_THEIR_WAY, PATIENCE, attach, attempts_in, ends, ensure_none_accepted, longest_outcome, node_name,
+    CALM, ON_THEIR_WAY, PATIENCE, attach, attempts_in, connections_of_gateways, ends, ensure_none_accepted,
+    longest_outcome, node_name,
 };
 
 /// The longest time without an acknowledgement while another leader is found.
@@ -46,11 +47,14 @@ async fn f09_when_the_leader_of_the_log_stands_still_sends_go_on_within_10_secon
 
     let mut world = Box::pin(World::start(WorldOptions::of("F9"))).await?;
     let leader = until("a node leads the log", PATIENCE, async || world.cluster.leader_of(0).await).await?;
-    attach(&mut world.cluster, 0, leader).await?;
+    let attached = attach(&mut world.cluster, 0, leader).await?;
+    world.until_back(PATIENCE).await?;
     world.run_for(CALM).await?;
     let observer = (leader + 1) % world.cluster.nats.urls().len();
     let leads = world.cluster.leader_as_seen_by(observer, 0).await?;
     ensure!(leads == Some(leader), "another leader before anything happened: {leads:?}");
+    let connections = connections_of_gateways(&mut world.cluster, leader).await?;
+    ensure!(connections.contains(&attached), "gateway-0 has left the leader: {attached} is not in {connections:?}");
 
     world.fault("F9", &format!("{} paused, the leader of the log with clients", node_name(leader)));
     let began = Instant::now();
@@ -129,8 +133,8 @@ async fn f10_a_leader_that_is_isolated_acknowledges_nothing_and_comes_back_witho
     ensure!(last.iter().all(|it| it.is_some() && *it == last[0]), "the copies end at {last:?}");
     let attempts = attempts_in(&world)?;
     world.say(&format!("isolated: {:?}", ends(&attempts, "gateway-0", from_us, until_us)));
-    ensure_none_accepted(&attempts, Some("gateway-0"), from_us + micros(ON_THEIR_WAY), until_us)?;
-    let outcome = longest_outcome(&attempts, "gateway-0", from_us, until_us);
+    ensure_none_accepted(&attempts, "gateway-0", from_us + micros(ON_THEIR_WAY), until_us)?;
+    let outcome = longest_outcome(&attempts, "gateway-0", from_us, until_us)?;
     ensure!(outcome <= OUTCOME_BOUND, "a send had no answer for {outcome:?}");
     ensure!(measured.gateways["gateway-1"].gap <= GAP_BOUND, "{measured}");
     Box::pin(world.finish()).await
@@ -171,10 +175,10 @@ async fn f11_without_a_majority_nothing_is_acknowledged_history_is_served_and_it
     Box::pin(world.settle()).await?;
 
     let attempts = attempts_in(&world)?;
-    ensure_none_accepted(&attempts, None, from_us + micros(ON_THEIR_WAY), until_us)?;
     for gateway in ["gateway-0", "gateway-1"] {
         world.say(&format!("{gateway} meanwhile: {:?}", ends(&attempts, gateway, from_us, until_us)));
-        let outcome = longest_outcome(&attempts, gateway, from_us, until_us);
+        ensure_none_accepted(&attempts, gateway, from_us + micros(ON_THEIR_WAY), until_us)?;
+        let outcome = longest_outcome(&attempts, gateway, from_us, until_us)?;
         ensure!(outcome <= OUTCOME_BOUND, "a send had no answer for {outcome:?}");
     }
     ensure!(back <= BACK_BOUND, "back after {back:?}");

@@ -10,8 +10,9 @@ use huddle_tests::{
     },
     until,
 };
+use tokio::time::timeout;
 
-use crate::aid::execute;
+use crate::aid::{execute, older_entries, psql};
 
 /// What runs before anything is broken, and after it is mended.
 const CALM: Duration = Duration::from_secs(4);
@@ -50,8 +51,7 @@ async fn f18_persistence_that_is_killed_at_any_point_of_a_batch_leaves_each_mess
         world.fault("F18", &format!("persistence-{owner} killed {}", point.what));
         world.cluster.persistence[owner].kill9()?;
         let killed = Instant::now();
-        // What it had said and what was not passed on is gone with it.
-        drop(held);
+        gone(&held).await?;
         let next = taken_over(&mut world, owner).await?;
         println!("killed {}: persistence-{next} owns the partition after {:?}", point.what, killed.elapsed());
         world.cluster.persistence[owner].restart().await?;
@@ -92,16 +92,21 @@ async fn f20_an_owner_whose_claim_is_taken_away_again_and_again_never_writes_bes
 
     let mut world = Box::pin(World::start(WorldOptions::of("F20"))).await?;
     execute(&world.cluster, NOTE_RETREATS).await?;
+    execute(&world.cluster, NOTE_WRITERS).await?;
+    let mut looking = psql(&world.cluster, LOOK_AT_OWNERS)?;
     world.run_for(CALM).await?;
     world.fault("F20", "postgres ends the owner's session, again and again");
     for _ in 0..TIMES {
-        until("a replica owns the partition", PATIENCE, async || world.cluster.owner_of(0).await).await?;
+        let before = stored(&world).await?;
+        until("somebody writes", PATIENCE, async || Ok((stored(&world).await? > before).then_some(()))).await?;
         end_claims(&world).await?;
         world.run_for(Duration::from_millis(300)).await?;
     }
     world.healed("F20");
     world.run_for(CALM).await?;
-    ensure_one_owner(&world).await?;
+    execute(&world.cluster, "INSERT INTO enough_looks VALUES (true)").await?;
+    ensure!(timeout(PATIENCE, looking.wait()).await.context("the looking does not end")??.success(), "psql failed");
+    ensure_one_owner(&world, TIMES).await?;
     ensure_no_retreat(&world).await?;
     world.measure();
     Box::pin(world.settle()).await?;
@@ -111,6 +116,10 @@ async fn f20_an_owner_whose_claim_is_taken_away_again_and_again_never_writes_bes
 #[tokio::test(flavor = "multi_thread")]
 async fn f21_persistence_that_was_cut_off_from_the_log_catches_up_three_times_as_fast_as_messages_come() -> Result<()> {
     const CUT: Duration = Duration::from_secs(15);
+    /// Half of what the fleet sends within that time.
+    const GATHERED_MIN: u64 = 750;
+    /// The bound of the metric of ages above which there is nothing while all is well, in seconds.
+    const LATE: &str = "4.096";
 
     let mut world = Box::pin(World::start(WorldOptions::of("F21"))).await?;
     world.run_for(CALM).await?;
@@ -124,7 +133,8 @@ async fn f21_persistence_that_was_cut_off_from_the_log_catches_up_three_times_as
         };
         world.run_for(CUT).await?;
         let behind = lag(&world).await?;
-        ensure!(behind > 0, "nothing has gathered");
+        ensure!(behind >= GATHERED_MIN, "only {behind} positions have gathered");
+        let late = older_entries(&world.cluster, LATE).await?;
         link.heal();
         let healed = Instant::now();
         until("persistence has caught up with what had gathered", PATIENCE, async || {
@@ -134,6 +144,7 @@ async fn f21_persistence_that_was_cut_off_from_the_log_catches_up_three_times_as
         world.healed("F21");
         println!("{behind} positions behind after {CUT:?}, caught up after {:?}", healed.elapsed());
         ensure!(healed.elapsed() < CUT / 3, "{behind} positions took {:?}", healed.elapsed());
+        ensure!(older_entries(&world.cluster, LATE).await? > late, "no metric tells that entries were late");
         world.run_for(CALM).await?;
     }
     world.measure();
@@ -151,7 +162,7 @@ async fn f22_a_commit_of_which_nobody_knows_is_one_row_in_the_end() -> Result<()
         world.fault("F22", &format!("{name} cut off from Postgres {}", point.what));
         let link = world.cluster.wires().between(&name, "postgres");
         link.cut();
-        drop(held);
+        gone(&held).await?;
         world.run_for(CALM).await?;
         link.heal();
         world.healed("F22");
@@ -176,18 +187,25 @@ async fn f23_fifty_changes_of_the_leader_stop_the_reading_of_the_log_for_no_long
     let mut world = Box::pin(World::start(WorldOptions::of("F23"))).await?;
     world.run_for(CALM).await?;
     world.fault("F23", "the leader of the log steps down, again and again");
-    let mut longest = Duration::ZERO;
+    let (mut longest, mut changes) = (Duration::ZERO, 0);
     for step in 0..TIMES {
         let leader = until("somebody leads the log", PATIENCE, async || world.cluster.leader_of(0).await).await?;
         world.cluster.step_down(leader, 0).await.with_context(|| format!("step {step}"))?;
         let began = Instant::now();
-        let before = stored(&world).await?;
-        until("something is stored again", STALL_MAX, async || Ok((stored(&world).await? > before).then_some(())))
-            .await?;
+        let next = until("somebody leads the log again", PATIENCE, async || world.cluster.leader_of(0).await).await?;
+        changes += usize::from(next != leader);
+        // What follows on this is taken by who leads now; what is stored until here may have been read before.
+        let last = world.cluster.last_seq_as_seen_by(next, 0).await?.context("the leader has no log")?;
+        until("what was sent after the change is stored", STALL_MAX, async || {
+            Ok((stored(&world).await? > last).then_some(()))
+        })
+        .await
+        .with_context(|| format!("step {step}"))?;
         longest = longest.max(began.elapsed());
     }
     world.healed("F23");
-    println!("the longest time without a commit: {longest:?}");
+    println!("{changes} changes of the leader; the longest time until what came after one was stored: {longest:?}");
+    ensure!(changes >= TIMES / 2, "only {changes} changes of the leader");
     world.run_for(CALM).await?;
     world.measure();
     Box::pin(world.settle()).await?;
@@ -199,8 +217,13 @@ async fn stand_still(world: &mut World, point: Point) -> Result<(usize, Held)> {
     let owner = until("a replica owns the partition", PATIENCE, async || world.cluster.owner_of(0).await).await?;
     let link = world.cluster.wires().between(&format!("persistence-{owner}"), point.other);
     let held = link.hold_at(point.direction, point.pattern);
-    tokio::time::timeout(PATIENCE, held.reached()).await.with_context(|| format!("never {}", point.what))?;
+    timeout(PATIENCE, held.reached()).await.with_context(|| format!("never {}", point.what))?;
     Ok((owner, held))
+}
+
+/// Waits until the connection that stood still is dead: what it had said and what was not passed on is gone with it.
+async fn gone(held: &Held) -> Result<()> {
+    until("what was held is gone", PATIENCE, async || Ok((!held.is_held()).then_some(()))).await
 }
 
 /// Waits until another replica than `owner` owns the partition.
@@ -219,20 +242,66 @@ async fn end_claims(world: &World) -> Result<()> {
     world.cluster.rows::<serde_json::Value>(END).await.map(drop)
 }
 
-/// Looks again and again whether one replica owns the partition, and never two.
-async fn ensure_one_owner(world: &World) -> Result<()> {
-    const LOOKS: usize = 100;
-    const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
+/// Has Postgres note which session has written each event.
+const NOTE_WRITERS: &str = "
+    CREATE TABLE written (seq bigint, session integer);
+    CREATE FUNCTION note_writer() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO written VALUES (new.seq, pg_backend_pid());
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER note_writer AFTER INSERT ON events FOR EACH ROW EXECUTE FUNCTION note_writer();
+    CREATE TABLE looks (owners integer, writers integer);
+    CREATE TABLE enough_looks (is_enough boolean);";
 
-    let series = "huddle_persistence_owned{partition=\"0\"}";
-    for _ in 0..LOOKS {
-        let mut owners = 0;
-        for replica in &world.cluster.persistence {
-            owners += usize::from(replica.metrics().await?.series(series) == Some(1.0));
-        }
-        ensure!(owners < 2, "two replicas own the partition");
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+/// Looks every few milliseconds how many sessions hold the partition's lock, and how many are in the middle of writing, until
+/// it is enough. Inside Postgres, where one look sees all sessions at one moment.
+const LOOK_AT_OWNERS: &str = "
+    DO $$
+    BEGIN
+        WHILE NOT EXISTS (SELECT FROM enough_looks) LOOP
+            INSERT INTO looks SELECT
+                count(*) FILTER (WHERE locktype = 'advisory' AND classid = 1752523884 AND objid = 0),
+                count(DISTINCT pid) FILTER (WHERE mode = 'RowExclusiveLock'
+                    AND relation IN ('events'::regclass, 'log_progress'::regclass))
+                FROM pg_locks WHERE granted;
+            PERFORM pg_sleep(0.003);
+        END LOOP;
+    END $$;";
+
+/// Checks that at no look two sessions owned the partition or were about to write it, and that once a session has written,
+/// none of those before it ever wrote again. The claim was ended `times` times.
+async fn ensure_one_owner(world: &World, times: usize) -> Result<()> {
+    #[derive(Debug, serde::Deserialize)]
+    struct Looks {
+        owned: usize,
+        writing: usize,
+        owners_max: usize,
+        writers_max: usize,
     }
+    #[derive(Debug, serde::Deserialize)]
+    struct Written {
+        events: usize,
+        rows: usize,
+        sessions: usize,
+        turns: usize,
+    }
+    const LOOKS: &str = "
+        SELECT count(*) FILTER (WHERE owners > 0) AS owned, count(*) FILTER (WHERE writers > 0) AS writing,
+            max(owners) AS owners_max, max(writers) AS writers_max
+        FROM looks";
+    const WRITTEN: &str = "
+        SELECT count(DISTINCT seq) AS events, count(*) AS rows, count(DISTINCT session) AS sessions,
+            count(*) FILTER (WHERE session IS DISTINCT FROM before) AS turns
+        FROM (SELECT seq, session, lag(session) OVER (ORDER BY seq) AS before FROM written) AS in_order";
+    let looks: Looks = world.cluster.rows(LOOKS).await?.pop().context("no looks")?;
+    let written: Written = world.cluster.rows(WRITTEN).await?.pop().context("nothing is written")?;
+    println!("{looks:?}, {written:?}");
+    ensure!(looks.owners_max == 1 && looks.writers_max == 1, "two at a time: {looks:?}");
+    ensure!(looks.owned > 100 && looks.writing > 10, "nobody was seen at work: {looks:?}");
+    ensure!(written.events == written.rows, "an event was written twice: {written:?}");
+    ensure!(written.sessions > times, "the claims were not taken away: {written:?}");
+    ensure!(written.turns == written.sessions, "a session went on behind another one: {written:?}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A rolling deploy: every gateway and every replica of persistence is replaced, one after the other, under load.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use huddle_tests::{
@@ -16,6 +16,8 @@ const CALM: Duration = Duration::from_secs(4);
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 const DELAY_P99_MAX: Duration = Duration::from_secs(2);
+/// What must have been acknowledged per second, all the time taken together.
+const ACKNOWLEDGED_PER_SECOND_MIN: f64 = 450.0;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f03_a_rolling_deploy_at_500_messages_a_second_loses_doubles_and_delays_nothing() -> Result<()> {
@@ -28,6 +30,7 @@ async fn f03_a_rolling_deploy_at_500_messages_a_second_loses_doubles_and_delays_
     world.run_for(CALM).await?;
 
     world.fault("F3", "all replaced, one after the other");
+    let began = Instant::now();
     for gateway in 0..GATEWAYS {
         world.cluster.gateways[gateway].terminate().await?;
         world.cluster.gateways[gateway].restart().await?;
@@ -40,9 +43,14 @@ async fn f03_a_rolling_deploy_at_500_messages_a_second_loses_doubles_and_delays_
         world.run_for(CALM).await?;
     }
     let measured = world.measure();
+    let took = began.elapsed();
     world.healed("F3");
     Box::pin(world.settle()).await?;
 
+    let acknowledged = u32::try_from(measured.accepted_since)?;
+    let per_second = f64::from(acknowledged) / took.as_secs_f64();
+    world.say(&format!("{acknowledged} acknowledged in {took:?}: {per_second:.0} per second"));
+    ensure!(per_second >= ACKNOWLEDGED_PER_SECOND_MIN, "only {per_second:.0} messages per second");
     let delays = (measured.p99_since, measured.delivery_p99_since);
     ensure!(delays.0 <= DELAY_P99_MAX && delays.1 <= DELAY_P99_MAX, "{measured}");
     Box::pin(world.finish()).await

@@ -12,7 +12,7 @@ use huddle_tests::{
     raw_ws::{RawWs, Received},
     until,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::aid::{CALM, Looker, PATIENCE, Stayer, lose_live_event, metric, psql};
+use crate::aid::{CALM, Looker, PATIENCE, Stayer, ensure_refused_or_whole, lose_live_event, metric, psql};
 
 const HISTORY_AWAY: Duration = Duration::from_secs(15);
 /// A busy team of the fleet, and who is in it without doing anything.
@@ -55,7 +55,7 @@ async fn f28_while_history_is_killed_paused_or_slow_gateways_fill_gaps_from_the_
     end(&mut world).await?;
 
     world.fault("F28", "postgres has events locked");
-    let mut lock = lock_events(&world, HISTORY_AWAY + Duration::from_secs(2))?;
+    let mut lock = lock_events(&world, HISTORY_AWAY + Duration::from_secs(2)).await?;
     // Who comes anew waits for the lock, too: who is a member is known up to what is stored.
     without_history(&mut world, "locked out", None).await?;
     ensure!(timeout(PATIENCE, lock.wait()).await.context("the lock does not end")??.success(), "psql failed");
@@ -86,12 +86,14 @@ async fn without_history(world: &mut World, how: &str, cursor: Option<u64>) -> R
     let gap_filled = lost_at.elapsed();
     link.heal();
 
-    let asked_at = Instant::now();
+    let (asked_at, acknowledged) =
+        (Instant::now(), *world.recorder().recently_accepted(BUSY).last().context("no sends")?);
     let url = format!("{}/v1/teams/{BUSY}/messages", world.cluster.http_url(0));
     let token = world.cluster.token(BYSTANDER)?;
     let answer =
         timeout(ANSWER_BOUND, http::get(&url, Some(&token))).await.context("a page is waited for in vain")??;
     let answered = asked_at.elapsed();
+    ensure_refused_or_whole(&answer, acknowledged).with_context(|| format!("history {how}"))?;
 
     let mut joined = None;
     if let Some(cursor) = cursor {
@@ -123,10 +125,18 @@ async fn end(world: &mut World) -> Result<()> {
 }
 
 /// Nobody can read or write events for so long; the process ends then.
-fn lock_events(world: &World, time: Duration) -> Result<Child> {
+async fn lock_events(world: &World, time: Duration) -> Result<Child> {
+    const HOLDERS: &str = "SELECT pid FROM pg_locks WHERE relation = 'events'::regclass \
+                           AND mode = 'AccessExclusiveLock' AND granted";
     let seconds = time.as_secs();
     let statements = format!("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({seconds}); COMMIT");
-    psql(&world.cluster, &statements)
+    let psql = psql(&world.cluster, &statements)?;
+    until("the lock is held", Duration::from_secs(5), async || {
+        let holders: Vec<Value> = world.cluster.rows(HOLDERS).await?;
+        Ok((!holders.is_empty()).then_some(()))
+    })
+    .await?;
+    Ok(psql)
 }
 
 /// Who sends is a member for as long as nobody says otherwise, and the directory is not asked for each message.

@@ -22,7 +22,7 @@ use std::{
     env,
     fs::{self, File},
     io::{ErrorKind, Write as _},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -72,6 +72,9 @@ pub async fn in_own_mounts(name: &str, test: impl AsyncFnOnce() -> Result<()>) -
     let files = tempfile::Builder::new().prefix("huddle-own-mounts-").tempdir()?;
     let mut command = Command::new("unshare");
     command.arg("--mount").arg(env::current_exe()?).args(["--exact", name, "--nocapture"]).env(INSIDE, "1");
+    // What it leaves when it is ended in the middle goes with this directory. Postgres may be another user.
+    fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755))?;
+    command.env("TMPDIR", files.path());
     let mut process = Process::spawn(name, command, &files.path().join("output"))?;
     let status = process.wait(TEST_TIMEOUT).await?;
     let output = process.output()?;

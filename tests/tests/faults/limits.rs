@@ -182,7 +182,8 @@ async fn f15_sends_go_on_when_the_disk_of_the_leading_node_is_full_and_that_node
     let name =
         "limits::f15_sends_go_on_when_the_disk_of_the_leading_node_is_full_and_that_node_is_back_after_a_restart";
     in_own_mounts(name, async || {
-        let Filled { mut cluster, mut talk, disks, _files } = Box::pin(Filled::start(3)).await?;
+        // Dropped the other way round: no file goes before what uses it.
+        let Filled { _files, disks, mut cluster, mut talk } = Box::pin(Filled::start(3)).await?;
         let leader = until_some_node_leads(&mut cluster).await?;
         disks[leader].fill()?;
         let accepted = talk.notes.receipts();
@@ -229,7 +230,8 @@ async fn f15_a_full_disk_under_the_only_node_refuses_sends_and_after_its_restart
     let name =
         "limits::f15_a_full_disk_under_the_only_node_refuses_sends_and_after_its_restart_with_room_nothing_is_lost";
     in_own_mounts(name, async || {
-        let Filled { mut cluster, mut talk, disks, _files } = Box::pin(Filled::start(1)).await?;
+        // Dropped the other way round: no file goes before what uses it.
+        let Filled { _files, disks, mut cluster, mut talk } = Box::pin(Filled::start(1)).await?;
         disks[0].fill()?;
         let (client, _frames) = client_of(&cluster, 0).await?;
         let refused = timeout(PATIENCE, until_refused(&client, &talk, "", 1)).await.context("nothing is refused")??;

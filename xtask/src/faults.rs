@@ -1,4 +1,4 @@
-//! Owns the running of faults: the tests of the list's rows, or random faults for as long as somebody likes.
+//! Owns the running of faults: the tests of all rows, or random faults for as long as somebody likes.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,14 +7,39 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{repo, run, test, tools};
+use crate::{
+    repo, run,
+    test::{self, END_TO_END, ROWS},
+    tools,
+};
 
-/// The row of random faults, which no test is for.
+/// The row of random faults, which has no test of its own.
 const RANDOM_ROW: u32 = 38;
-/// The tests of rows, for nextest.
-const ALL_ROWS: &str = "package(huddle-tests) and binary(faults)";
+/// Tests of rows that stand elsewhere.
+const ELSEWHERE: [Elsewhere; 4] = [
+    Elsewhere { row: 25, package: "huddle-persistence", program: "persistence", tests: "test(/^older::/)" },
+    Elsewhere { row: 27, package: "huddle-persistence", program: "persistence", tests: "test(/^strained::/)" },
+    Elsewhere {
+        row: 30,
+        package: END_TO_END,
+        program: "retries",
+        tests: "test(=one_client_id_is_one_message_also_after_the_duplicate_window)",
+    },
+    Elsewhere { row: 36, package: END_TO_END, program: "start_up", tests: "test(/(^|::)f36_/)" },
+];
+/// What nextest ends with when a filter leaves no test.
+const NO_TESTS: i32 = 4;
 /// How long random faults go on when nobody says.
 const RANDOM_MINUTES: u64 = 10;
+
+/// Tests of a row outside of the program that is for rows.
+struct Elsewhere {
+    row: u32,
+    package: &'static str,
+    program: &'static str,
+    /// Of that program, as nextest's filter.
+    tests: &'static str,
+}
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -24,7 +49,7 @@ pub(crate) struct Options {
     /// Breaks things at random for so many minutes, in rounds that are judged one by one.
     #[arg(long)]
     minutes: Option<u64>,
-    /// One row of the list of faults, such as F8.
+    /// One row of the table in `docs/reference/guarantees.md`, such as F8.
     #[arg(long, value_name = "ROW", conflicts_with = "minutes")]
     only: Option<String>,
     /// Names the tests of all rows, and runs nothing.
@@ -44,8 +69,7 @@ pub(crate) fn faults(options: &Options) -> Result<()> {
     let outcome = match (row, options.minutes) {
         (None, Some(minutes)) => programs.random(options, minutes),
         (Some(RANDOM_ROW), _) => programs.random(options, RANDOM_MINUTES),
-        (Some(number), _) => programs.rows(options, &format!("{ALL_ROWS} and test(/(^|::)f{number:02}_/)")),
-        (None, None) => programs.rows(options, ALL_ROWS),
+        (row, _) => programs.rows(options, row),
     };
     let since_ms = began.as_millis().to_string();
     let table = run::visibly(run::command(&programs.runner).args(["table", "--since-ms", &since_ms]));
@@ -55,20 +79,27 @@ pub(crate) fn faults(options: &Options) -> Result<()> {
 /// `F8` and `f08` are 8.
 fn number_of(row: &str) -> Result<u32> {
     let digits = row.trim_start_matches(['F', 'f']);
-    digits.parse().with_context(|| format!("`{row}` is no row of the list of faults: they are named as F8"))
+    digits.parse().with_context(|| format!("`{row}` is no row: those of docs/reference/guarantees.md are named as F8"))
 }
 
 fn list() -> Result<()> {
-    run::visibly(nextest("list")?.args(["--filterset", ALL_ROWS]))
+    run::visibly(&mut nextest("list", None)?)
 }
 
-/// The runner of tests, about to do `verb` with those of rows.
-fn nextest(verb: &str) -> Result<Command> {
+/// The runner of tests, about to do `verb` with those of `row`, or of all rows.
+fn nextest(verb: &str, row: Option<u32>) -> Result<Command> {
     let Some(nextest) = repo::tool("cargo-nextest") else {
         bail!("cargo-nextest is not to be had on this machine, and picks the rows: see `cargo xtask tools --tests`");
     };
     let mut command = run::command(nextest);
-    command.args(["nextest", verb, "--package", "huddle-tests", "--test", "faults", "--ignore-default-filter"]);
+    command.args(["nextest", verb, "--ignore-default-filter", "--package", END_TO_END, "--test", ROWS]);
+    let of_row = row.map(|row| format!(" and test(/(^|::)f{row:02}_/)")).unwrap_or_default();
+    let mut filters = vec![format!("(package({END_TO_END}) and binary({ROWS}){of_row})")];
+    for Elsewhere { package, program, tests, .. } in ELSEWHERE.iter().filter(|it| row.is_none_or(|row| row == it.row)) {
+        command.args(["--package", package, "--test", program]);
+        filters.push(format!("(package({package}) and binary({program}) and {tests})"));
+    }
+    command.args(["--filterset", &filters.join(" or ")]);
     Ok(command)
 }
 
@@ -88,13 +119,18 @@ impl Programs {
     }
 
     /// Runs tests, with what they print as they print it.
-    fn rows(&self, options: &Options, filter: &str) -> Result<()> {
-        let mut command = nextest("run")?;
-        command.args(["--filterset", filter, "--no-capture", "--no-fail-fast"]).env("HUDDLE_BIN", &self.huddle);
+    fn rows(&self, options: &Options, row: Option<u32>) -> Result<()> {
+        let mut command = nextest("run", row)?;
+        command.args(["--no-capture", "--no-fail-fast"]).env("HUDDLE_BIN", &self.huddle);
         if let Some(seed) = options.seed {
             command.env("HUDDLE_FAULTS_SEED", seed.to_string());
         }
-        run::visibly(&mut command)
+        let status = command.status().context("cannot start cargo-nextest")?;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(NO_TESTS) => bail!("this row has no test: docs/reference/guarantees.md says why"),
+            _ => bail!("not every test passed ({status})"),
+        }
     }
 
     fn random(&self, options: &Options, minutes: u64) -> Result<()> {

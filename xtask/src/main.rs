@@ -34,19 +34,22 @@ enum Chore {
     Tools(tools::Options),
     /// Fetches what is missing, builds the binary, and runs every test: `cargo xtask test [-- RUNNER ARGUMENTS]`.
     ///
-    /// Uses nextest, or cargo test where nextest is not to be had. End-to-end tests find the binary through HUDDLE_BIN,
-    /// which this sets; to run a single one by hand, set it yourself.
+    /// Of the rows of faults a short set runs. Uses nextest, or cargo test where nextest is not to be had, and then without
+    /// any row. End-to-end tests find the binary through HUDDLE_BIN, which this sets; to run a single one by hand, set it
+    /// yourself.
     Test(test::Options),
     /// Breaks processes and connections of a cluster under load, and checks that all guarantees hold.
     ///
-    /// Without arguments the tests of all rows of the list of faults run, one after the other. Each run leaves a recording
-    /// of what all clients did and saw, logs, a picture (timeline.svg) and a report in target/faults.
+    /// Without arguments the tests of all rows run, one after the other: docs/reference/guarantees.md has the table. Each
+    /// run with a recording of what all clients did and saw leaves it, logs, a picture (timeline.svg) and a report in
+    /// target/faults. Needs nextest. The tests of F12 and F26, and two of F15, fail for anybody but root, who alone may mount
+    /// file systems in image files, and where there are no loop devices.
     Faults(faults::Options),
     /// Breaks the product on purpose, one small change after the other, and checks that a test finds each.
     ///
-    /// A mutant is a patch in `tests/mutants` that names the row of faults that has to fail with it, and the words of its
-    /// failure. Each is applied to a copy of the checkout in `target/mutants`, which is built by itself: the first time that
-    /// takes minutes, and then as long as its row.
+    /// A mutant is a patch in `tests/mutants` that names the test of a row of faults that has to fail with it, and the words
+    /// of its failure. Each is applied to a copy of the checkout in `target/mutants`, which is built by itself: the first
+    /// time that takes minutes, and then as long as its row. Needs nextest.
     Mutants(mutants::Options),
     /// Makes the committed protobuf code and the page of the protocol anew from `proto/`, without protoc.
     Generate(generate::Options),

@@ -1,6 +1,7 @@
 //! Owns the running of all tests: first what they need, then doctests, then everything else.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -8,6 +9,10 @@ use clap::Args;
 
 use crate::run::Output;
 use crate::{repo, run, tools};
+
+/// The package of the tests of everything together, and its test program for the rows of faults.
+pub(crate) const END_TO_END: &str = "huddle-tests";
+pub(crate) const ROWS: &str = "faults";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -62,6 +67,9 @@ fn prepare(arguments: &[String]) -> Result<(Command, Runner)> {
     if !arguments.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package")) {
         runner.arg("--workspace");
     }
+    if matches!(kind, Runner::CargoTest) {
+        runner.args(without_rows(arguments)?);
+    }
     runner.args(arguments).env("HUDDLE_BIN", &binary);
     Ok((runner, kind))
 }
@@ -95,8 +103,50 @@ pub(crate) fn runner() -> (Command, Runner) {
         return (command, Runner::Nextest);
     }
     println!("test: cargo-nextest is not to be had, using cargo test");
-    command.args(["test", "--tests"]);
+    command.arg("test");
     (command, Runner::CargoTest)
+}
+
+/// What has cargo test run everything that `arguments` ask for but the rows of faults. It would run them all, and at the same
+/// time: it knows neither nextest's filter nor its groups.
+fn without_rows(arguments: &[String]) -> Result<Vec<String>> {
+    const SELECTIONS: [&str; 5] = ["--test", "--tests", "--lib", "--bin", "--bins"];
+    let is_selected = |argument: &String| SELECTIONS.contains(&argument.split('=').next().unwrap_or(argument));
+    if arguments.iter().take_while(|argument| *argument != "--").any(is_selected) {
+        return Ok(Vec::new());
+    }
+    let names_package =
+        arguments.iter().any(|argument| argument.starts_with("-p") || argument.starts_with("--package"));
+    let names_end_to_end = arguments.iter().any(|argument| argument.ends_with(END_TO_END));
+    if names_package && !names_end_to_end {
+        return Ok(vec!["--tests".to_owned()]);
+    }
+    println!("test: the rows of faults are left out, which only nextest can run one after the other");
+    let mut folders = vec![repo::root().join("tests/tests")];
+    if !names_package {
+        folders.extend(entries(&repo::root().join("crates"))?.into_iter().map(|package| package.join("tests")));
+    }
+    let mut selected: Vec<String> = ["--lib", "--bins"].map(str::to_owned).to_vec();
+    for program in folders.iter().filter(|folder| folder.is_dir()).map(|folder| test_programs(folder)) {
+        for name in program?.into_iter().filter(|name| name != ROWS) {
+            selected.extend(["--test".to_owned(), name]);
+        }
+    }
+    Ok(selected)
+}
+
+/// Names of the test programs in a package's folder of tests, as cargo finds them.
+fn test_programs(folder: &Path) -> Result<Vec<String>> {
+    let is_program = |path: &PathBuf| path.extension().is_some_and(|it| it == "rs") || path.join("main.rs").is_file();
+    let programs = entries(folder)?.into_iter().filter(is_program);
+    Ok(programs.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
 impl Runner {
@@ -124,6 +174,20 @@ fn number_before(line: &str, word: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_test_is_given_all_test_programs_but_that_of_rows() {
+        let arguments = |words: &[&str]| without_rows(&words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        for (words, of_crates) in [(&[][..], true), (&["-p", "huddle-tests"], false), (&["-phuddle-tests", "x"], false)]
+        {
+            let selected = arguments(words).unwrap();
+            let names = |name: &str| selected.iter().any(|it| it == name);
+            assert!(names("--lib") && names("start_up") && names("failover") && !names(ROWS), "{selected:?}");
+            assert_eq!(names("persistence"), of_crates, "{selected:?}");
+        }
+        assert_eq!(arguments(&["-p", "huddle-log"]).unwrap(), ["--tests"]);
+        assert!(arguments(&["-p", "huddle-tests", "--test", "faults"]).unwrap().is_empty());
+    }
 
     #[test]
     fn closing_lines_of_both_runners_are_counted() {

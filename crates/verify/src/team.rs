@@ -216,16 +216,27 @@ impl Check {
             }
             _ => {
                 let client_id = event.client_id.as_deref().unwrap_or_default();
-                let first = self.keys.get(&key(&event.sender, client_id));
-                if first.is_some_and(|first| *first != seq) {
-                    self.counts.late_duplicates += 1;
-                } else {
-                    self.add(Rule::Lost, seq, || {
+                let first = self.keys.get(&key(&event.sender, client_id)).copied();
+                // What comes before the one in history is no retry of it.
+                match first.filter(|first| *first < seq).and_then(|first| self.stored(first)) {
+                    Some((first, stored)) if stored != fingerprint(event) => self.add(Rule::Conflict, seq, || {
+                        format!(
+                            "the log has {}'s {client_id} at {seq} with another content than at {first}",
+                            event.sender
+                        )
+                    }),
+                    Some(_) => self.counts.late_duplicates += 1,
+                    None => self.add(Rule::Lost, seq, || {
                         format!("the log has {}'s {client_id} at {seq}, and history does not", event.sender)
-                    });
+                    }),
                 }
             }
         }
+    }
+
+    /// The row at `seq`: position and fingerprint.
+    fn stored(&self, seq: u64) -> Option<(u64, u64)> {
+        self.rows.binary_search_by_key(&seq, |(row, _)| *row).ok().map(|index| self.rows[index])
     }
 
     /// Ends the comparison with the log, of which all up to `through` was taken.
@@ -393,6 +404,24 @@ mod tests {
             ("the log lacks one", |logged| drop(logged.remove(3)), &[Rule::Disagreement]),
             ("the log lacks the last", |logged| drop(logged.pop()), &[Rule::Disagreement]),
             ("the contents differ", |logged| logged[3].digest = Some("other".into()), &[Rule::Disagreement]),
+            (
+                "history has the retry instead of the first one",
+                |logged| {
+                    let first =
+                        EventNote { client_id: Some("c14".into()), ..event(12, 11, "bob", kind::POSTED, "two") };
+                    logged.insert(2, first);
+                },
+                &[Rule::Lost],
+            ),
+            (
+                "a late retry has another content",
+                |logged| {
+                    let late =
+                        EventNote { client_id: Some("c13".into()), ..event(22, 21, "ann", kind::POSTED, "other") };
+                    logged.push(late);
+                },
+                &[Rule::Conflict],
+            ),
         ];
         for (what, doctor, rules) in cases {
             let mut check = taken(&history());

@@ -38,8 +38,8 @@ impl Membership {
 pub(crate) enum Standing {
     /// A member, as far as history tells.
     Member,
-    /// Not added yet.
-    NotYet,
+    /// Not added yet, or never: `added` is the addition that follows, if any.
+    NotYet { added: Option<Membership> },
     /// Removed, and perhaps added again later.
     Removed { removal: Membership, added_again: Option<Membership> },
 }
@@ -48,12 +48,19 @@ pub(crate) enum Standing {
 pub(crate) struct Members {
     /// Each user's changes, ascending.
     changes: HashMap<Name, Vec<Membership>>,
+    /// Whether history begins with the team, so that whoever was never added is no member.
+    is_from_start: bool,
     /// The positions of all changes, ascending, and when the log was first seen to have come to each, but not yet to the
     /// next one.
     sightings: Vec<(u64, Option<u64>)>,
 }
 
 impl Members {
+    /// Says that history begins with the team.
+    pub(super) fn begins_with_the_team(&mut self) {
+        self.is_from_start = true;
+    }
+
     /// Takes a change; they come in ascending order.
     pub(super) fn change(&mut self, user: Name, seq: u64, is_removal: bool) {
         let change = Membership { seq, is_removal, acknowledged_us: None, known_us: None };
@@ -91,7 +98,9 @@ impl Members {
 
     /// What `user` was at `seq`. An event that removes a user finds a member, one that adds a user makes one.
     pub(crate) fn standing(&self, user: Name, seq: u64) -> Standing {
-        let Some(changes) = self.changes.get(&user) else { return Standing::Member };
+        let Some(changes) = self.changes.get(&user) else {
+            return if self.is_from_start { Standing::NotYet { added: None } } else { Standing::Member };
+        };
         let next = changes.partition_point(|change| change.seq < seq);
         let added_here = changes.get(next).is_some_and(|change| change.seq == seq && !change.is_removal);
         if added_here {
@@ -102,14 +111,26 @@ impl Members {
                 let added_again = changes[next..].iter().find(|change| !change.is_removal);
                 Standing::Removed { removal: *removal, added_again: added_again.copied() }
             }
-            None if changes.first().is_some_and(|first| !first.is_removal) => Standing::NotYet,
-            Some(_) | None => Standing::Member,
+            None => match changes.first().copied() {
+                Some(first) if !first.is_removal => Standing::NotYet { added: Some(first) },
+                // Removed before ever being added: history begins too late to tell of that.
+                Some(_) | None => Standing::Member,
+            },
+            Some(_) => Standing::Member,
         }
     }
 
     /// The removal that stands at the end of history.
     pub(crate) fn removed_for_good(&self, user: Name) -> Option<Membership> {
         self.changes.get(&user).and_then(|changes| changes.last()).filter(|last| last.is_removal).copied()
+    }
+
+    /// Whether `user` is no member at the end of history.
+    pub(crate) fn is_outside_at_end(&self, user: Name) -> bool {
+        match self.changes.get(&user).and_then(|changes| changes.last()) {
+            Some(last) => last.is_removal,
+            None => self.is_from_start,
+        }
     }
 
     /// Whether `user` was ever removed.

@@ -149,6 +149,10 @@ impl Kinds {
         Some(event.kind) == self.posted
     }
 
+    pub(crate) fn is_team_created(&self, event: &EventNote<Name>) -> bool {
+        Some(event.kind) == self.team_created
+    }
+
     /// Whether `event` removes (`true`) or adds (`false`) its subject; `None` when it does neither.
     pub(crate) fn removes(&self, event: &EventNote<Name>) -> Option<bool> {
         let kind = Some(event.kind);

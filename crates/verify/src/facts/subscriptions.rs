@@ -43,6 +43,17 @@ impl<'r> Subscription<'r> {
         self.after.or(self.last_seq)
     }
 
+    /// The position that the team had come to when the subscription began, or a later one: the last one that it said it
+    /// had, or had sent, at first. `None` where it said neither.
+    pub(crate) fn begun_at(&self) -> Option<u64> {
+        self.last_seq.or_else(|| {
+            self.shown.iter().find_map(|shown| match shown {
+                Shown::CaughtUp { seq, .. } => Some(*seq),
+                Shown::Event { .. } => None,
+            })
+        })
+    }
+
     pub(crate) fn events(&self) -> impl Iterator<Item = (&'r EventNote<Name>, usize)> + '_ {
         self.shown.iter().filter_map(|shown| match shown {
             Shown::Event { event, line } => Some((*event, *line)),

@@ -110,6 +110,9 @@ impl<'r> Team<'r> {
         // Stable: of two rows at one position the first one shown stays.
         self.rows.sort_by_key(|row| row.event.seq);
         self.rows.dedup_by_key(|row| row.event.seq);
+        if self.rows.first().is_some_and(|row| kinds.is_team_created(row.event)) {
+            self.members.begins_with_the_team();
+        }
         for row in &self.rows {
             if let (Some(is_removal), Some(user)) = (kinds.removes(row.event), row.event.subject) {
                 self.members.change(user, row.event.seq, is_removal);

@@ -1,10 +1,11 @@
 //! Decides G2, no gap goes unnoticed: between its cursor and whatever a subscription was shown last, nothing is missing, and
-//! `prev_seq` says so.
+//! `prev_seq` says so; nor is anything missing from one subscription to the next.
 
 use std::collections::HashMap;
 
+use super::reach::{self, Hole};
 use crate::{
-    facts::{Facts, Row, Shown, Subscription, Team},
+    facts::{Facts, Follower, Row, Shown, Subscription, Team},
     findings::{Findings, Place},
     recording::{EventNote, Name, Sees},
     report::Rule,
@@ -17,6 +18,22 @@ pub(super) fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
     for subscription in facts.subscriptions.iter() {
         Walk { facts, subscription, place: subscription.start(), first_lines: None }.check(findings);
     }
+    let reaches = reach::of_followers(facts);
+    for follower in facts.subscriptions.followers() {
+        for hole in reaches.get(follower).map(|reach| reach.holes.as_slice()).unwrap_or_default() {
+            add_hole(facts, findings, *follower, *hole);
+        }
+    }
+}
+
+/// A client resumes after what it was not given.
+fn add_hole(facts: &Facts<'_>, findings: &mut Findings<'_>, (client, team): Follower, hole: Hole) {
+    let Hole { given, first, missing, after, line, history } = hole;
+    let lines = [line, history];
+    findings.add(Rule::Gap, Place { team, client: Some(client), seq: Some(first), lines: &lines }, || {
+        let client = facts.text(client);
+        format!("{client} was given everything up to {given} and resumed after {after}: {missing} events from {first} on are passed over")
+    });
 }
 
 /// History names the event before each.

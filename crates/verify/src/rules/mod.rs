@@ -6,6 +6,7 @@ mod doubled;
 mod gap;
 mod leaked;
 mod lost;
+mod reach;
 mod reordered;
 mod sent_after_removal;
 mod stale_read;

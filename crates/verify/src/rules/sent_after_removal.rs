@@ -1,4 +1,4 @@
-//! Decides G6, a removed user sends nothing: within a bound of the removal, sends end.
+//! Decides G6, who is no member sends nothing: within a bound of a removal, sends end.
 
 use std::time::Duration;
 
@@ -40,10 +40,10 @@ fn check_row(facts: &Facts<'_>, findings: &mut Findings<'_>, team: &Team<'_>, ro
     let (sender, seq) = (row.event.sender, row.event.seq);
     match team.members.standing(sender, seq) {
         Standing::Member => {}
-        Standing::NotYet => {
+        Standing::NotYet { .. } => {
             let place = Place { team: team.name, client: None, seq: Some(seq), lines: &[row.line] };
             findings.add(Rule::SentAfterRemoval, place, || {
-                format!("history has a message of {} at {seq}, who was no member yet", facts.text(sender))
+                format!("history has a message of {} at {seq}, who was no member then", facts.text(sender))
             });
         }
         Standing::Removed { removal, .. } => {

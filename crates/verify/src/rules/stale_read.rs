@@ -1,4 +1,5 @@
-//! Decides G5, read your writes: a read with `min_seq` holds everything up to there, and a page leaves nothing out.
+//! Decides G5, read your writes: a read with `min_seq` holds everything up to there, and a page leaves nothing out and
+//! brings the reader on.
 
 use crate::{
     facts::{Facts, Read},
@@ -10,6 +11,13 @@ pub(super) fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
     let last_seq = facts.teams.last_seq();
     for read in &facts.reads {
         check_page(facts, findings, read);
+        if read.has_more && read.events.is_empty() {
+            let place = place(read, read.after);
+            findings.add(Rule::StaleRead, Place { lines: &[read.asked, read.answered], ..place }, || {
+                let (client, after) = (facts.text(read.client), read.after);
+                format!("{client} read after {after} and was given nothing, and told that there is more")
+            });
+        }
         if read.min_seq > last_seq && facts.teams.get(read.team).is_some() {
             let place = place(read, read.min_seq);
             findings.add(Rule::StaleRead, Place { lines: &[read.asked, read.answered], ..place }, || {

@@ -1,7 +1,6 @@
 //! Decides G2 and G3 at the end: after healing, every client has everything of its teams, from its own cursor.
 
-use std::collections::HashMap;
-
+use super::reach;
 use crate::{
     facts::{Facts, Follower, Settled},
     findings::{Findings, Place},
@@ -9,30 +8,17 @@ use crate::{
 };
 
 pub(super) fn check(facts: &Facts<'_>, findings: &mut Findings<'_>) {
-    let reached = reached(facts);
+    let by_follower = reach::of_followers(facts);
     for follower in facts.subscriptions.followers() {
         match facts.settled.get(follower) {
-            Some(settled) => check_settled(facts, findings, *follower, *settled, reached.get(follower).copied()),
+            Some(settled) => {
+                let reached = by_follower.get(follower).and_then(|reach| reach.end);
+                check_settled(facts, findings, *follower, *settled, reached);
+            }
             None if facts.options.expect_settled => check_unsettled(facts, findings, *follower),
             None => {}
         }
     }
-}
-
-/// How far each client was given each team, by subscriptions and by pages.
-fn reached(facts: &Facts<'_>) -> HashMap<Follower, u64> {
-    let mut reached: HashMap<Follower, u64> = HashMap::new();
-    let subscriptions = facts.subscriptions.iter();
-    let shown = subscriptions.filter_map(|one| Some(((one.client, one.team), one.end()?)));
-    let pages = facts.reads.iter().map(|read| {
-        let last = read.events.last().map_or(read.after, |event| event.seq);
-        ((read.client, read.team), last)
-    });
-    for (follower, seq) in shown.chain(pages) {
-        let highest = reached.entry(follower).or_insert(seq);
-        *highest = seq.max(*highest);
-    }
-    reached
 }
 
 fn check_settled(
@@ -88,5 +74,5 @@ fn check_unsettled(facts: &Facts<'_>, findings: &mut Findings<'_>, follower: Fol
 fn is_gone(facts: &Facts<'_>, follower: Follower) -> bool {
     let user = facts.subscriptions.of(follower).next_back().and_then(|subscription| subscription.user);
     let team = facts.teams.get(follower.1);
-    user.zip(team).is_some_and(|(user, team)| team.members.removed_for_good(user).is_some())
+    user.zip(team).is_some_and(|(user, team)| team.members.is_outside_at_end(user))
 }

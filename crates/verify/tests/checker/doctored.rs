@@ -395,6 +395,38 @@ const CASES: &[Case] = &[
         &[Rule::Gap],
     ),
     (
+        "a client resumes after what it was never shown",
+        |lines| {
+            let (seq, line) = (seq_of(lines, "a4"), shown(lines, "bob-1", "a4"));
+            lines.remove(line);
+            let resumed = lines[..line]
+                .iter()
+                .rposition(|line| line.client == "bob-1" && matches!(line.note, Note::Subscribe { .. }));
+            let Note::Subscribe { after, .. } = &mut lines[resumed.unwrap()].note else { unreachable!() };
+            *after = Some(seq);
+        },
+        &[Rule::Gap],
+    ),
+    (
+        "a client settles at a cursor that it has by its own word only",
+        |lines| {
+            let (seq, settled) = (
+                seq_of(lines, "b2"),
+                find(lines, |line| line.client == "bob-1" && matches!(line.note, Note::Settled { .. })),
+            );
+            let line = shown(lines, "bob-1", "b2");
+            let (user, gateway, sees) = ("bob".to_owned(), "gateway-1".to_owned(), Sees::Events);
+            let connected = Note::Connected { user, gateway, sees };
+            let subscribe = Note::Subscribe { team: "demo".to_owned(), after: Some(seq) };
+            for (offset, note) in [connected, subscribe].into_iter().enumerate() {
+                let at_us = lines[settled].at_us;
+                lines.insert(settled + offset, Line { at_us, client: "bob-1".into(), connection: 2, note });
+            }
+            lines.remove(line);
+        },
+        &[Rule::Gap, Rule::Unsettled],
+    ),
+    (
         "word that all has been sent comes too early",
         |lines| {
             let line = shown(lines, "bob-1", "a5");
@@ -484,6 +516,20 @@ const CASES: &[Case] = &[
         },
         &[Rule::StaleRead],
     ),
+    (
+        "an empty page says that there is more",
+        |lines| {
+            let line = find(lines, |line| matches!(line.note, Note::ReadDone { .. }));
+            let read = lines.iter().filter(|line| matches!(line.note, Note::Read { .. })).count() as u64 + 1;
+            let (at_us, client) = (lines[line].at_us, lines[line].client.clone());
+            let asked = Note::Read { read, team: "demo".into(), after: 0, min_seq: 0 };
+            let done = Note::ReadDone { read, events: Vec::new(), has_more: true };
+            for (offset, note) in [asked, done].into_iter().enumerate() {
+                lines.insert(line + 1 + offset, Line { at_us, client: client.clone(), connection: 0, note });
+            }
+        },
+        &[Rule::StaleRead],
+    ),
     ("an empty page answers a read with min_seq", |lines| page(lines, "ann-1").clear(), &[Rule::StaleRead]),
     (
         "a read of what does not exist yet is answered",
@@ -493,6 +539,44 @@ const CASES: &[Case] = &[
             *min_seq = 2_000_000;
         },
         &[Rule::StaleRead],
+    ),
+    (
+        "a stranger is shown an event",
+        |lines| {
+            let line = shown(lines, "ann-1", "a4");
+            let (at_us, shown) = (lines[line].at_us, lines[line].note.clone());
+            let (user, gateway, sees) = ("eve".to_owned(), "gateway-1".to_owned(), Sees::Events);
+            let connected = Note::Connected { user, gateway, sees };
+            let subscribe = Note::Subscribe { team: "demo".to_owned(), after: None };
+            let ended = Note::Ended { team: "demo".to_owned(), code: "not_found".to_owned() };
+            for (offset, note) in [connected, subscribe, shown, ended].into_iter().enumerate() {
+                lines.insert(line + 1 + offset, Line { at_us, client: "eve-1".into(), connection: 0, note });
+            }
+        },
+        &[Rule::Leaked],
+    ),
+    (
+        "a stranger can read",
+        |lines| {
+            let end = find(lines, |line| matches!(line.note, Note::Settled { .. }));
+            let (events, at_us) = (history(lines).clone(), lines[end].at_us);
+            let (user, gateway, sees) = ("eve".to_owned(), "history-0".to_owned(), Sees::Events);
+            let connected = Note::Connected { user, gateway, sees };
+            let read = Note::Read { read: 1, team: "demo".into(), after: 0, min_seq: 0 };
+            let done = Note::ReadDone { read: 1, events, has_more: false };
+            for (offset, note) in [connected, read, done].into_iter().enumerate() {
+                lines.insert(end + offset, Line { at_us, client: "eve-1".into(), connection: 0, note });
+            }
+        },
+        &[Rule::Leaked],
+    ),
+    (
+        "a stranger's send is taken",
+        |lines| {
+            let index = row(lines, "a4");
+            history(lines)[index].sender = "eve".into();
+        },
+        &[Rule::Lost, Rule::Unsent, Rule::Disagreement, Rule::SentAfterRemoval],
     ),
     (
         "a removed member is shown the next event",
@@ -583,7 +667,7 @@ const CASES: &[Case] = &[
                     && !matches!(line.note, Note::MembershipChange { .. } | Note::ReadDone { .. })
             });
         },
-        &[Rule::Gap, Rule::Unsettled, Rule::SentAfterRemoval],
+        &[Rule::Gap, Rule::Unsettled, Rule::Leaked, Rule::SentAfterRemoval],
     ),
     (
         "the history is missing",

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use huddle_client::{Client, Encoding};
 use huddle_domain::{ClientId, TeamId};
 use huddle_tests::{
     Service,
@@ -38,7 +39,9 @@ async fn f31_a_reader_of_a_byte_a_second_is_closed_and_goes_on_from_its_cursor_w
     let subscribed = slow.request(json!({"subscribe": {"team": TEAM}})).await?;
     let mut cursor = number(&subscribed["subscribed"], "last_seq")?;
     let mut bob = Looker::at(&world.cluster, 0, "bob", TEAM, None).await?;
-    let alice = Looker::at(&world.cluster, 1, "alice", TEAM, None).await?;
+    let (alice, mut to_alice) =
+        Box::pin(Client::connect(&world.cluster.client_options(1, "alice", Encoding::Proto)?)).await?;
+    let hearing = tokio::spawn(async move { while to_alice.next().await.is_some() {} });
     world.run_for(CALM).await?;
 
     world.fault(ROW, "gateway-0 has a reader of a byte a second");
@@ -49,7 +52,7 @@ async fn f31_a_reader_of_a_byte_a_second_is_closed_and_goes_on_from_its_cursor_w
         ensure!(sent.len() < SENDS_MAX, "the reader of a byte a second is there still after {} sends", sent.len());
         for _ in 0..SENDS_AT_ONCE {
             let client_id = ClientId::parse(&format!("loud-{}", sent.len()))?;
-            sent.push(alice.client.send(&team, &client_id, &body).await?.seq.get());
+            sent.push(alice.send(&team, &client_id, &body).await?.seq.get());
         }
         bob.until(sent[sent.len() - 1], SHOWN_BOUND).await.context("the slow one slows others down")?;
         if Instant::now() >= reads_at {
@@ -60,6 +63,8 @@ async fn f31_a_reader_of_a_byte_a_second_is_closed_and_goes_on_from_its_cursor_w
     world.say(&format!("the reader of a byte a second was closed after {} sends", sent.len()));
     let measured = world.measure();
     world.healed(ROW);
+    alice.close().await;
+    hearing.await?;
 
     let mut seen = Vec::new();
     let mut close = None;

@@ -64,7 +64,8 @@ async fn f06_a_lost_acknowledgement_is_one_receipt_with_the_right_position_and_o
     assert_eq!(lost.count(), 1, "no acknowledgement was lost");
     link.heal();
     let again = send(&cluster, 0, "alone").await?;
-    assert_eq!((again.seq, again.duplicate), (sent.seq, true));
+    let problem = "the row is not where the receipt says";
+    assert_eq!((again.seq, again.duplicate), (sent.seq, true), "{problem}");
 
     // Those of batches, too: the first of each connection, and what follows on it.
     let mut left = 3;
@@ -79,7 +80,6 @@ async fn f06_a_lost_acknowledgement_is_one_receipt_with_the_right_position_and_o
     link.heal();
 
     cluster.wait_until_stored().await?;
-    let problem = "the row is not where the receipt says";
     assert_eq!(rows(&cluster, "alone").await?, [sent.seq.get()], "{problem}");
     for (client_id, seq) in crowd {
         assert_eq!(rows(&cluster, &client_id).await?, [seq], "{problem}: {client_id}");

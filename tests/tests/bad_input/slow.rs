@@ -52,7 +52,7 @@ pub(crate) async fn a_slow_reader_hurts_only_itself_and_misses_nothing(world: &m
     for said in slow.until_the_end().await? {
         match said {
             Received::Frame(frame) if frame.get("event").is_some() => {
-                take(&frame["event"], &mut cursor, &mut received)?
+                take(&frame["event"], &mut cursor, &mut received)?;
             }
             Received::Frame(frame) if frame.get("caught_up").is_some() => {}
             Received::Close(code) => close = Some(code),

@@ -1,6 +1,7 @@
 //! Faults, one test for each row: what is broken, and what holds all the same.
 
 mod aid;
+mod clients;
 mod clocks;
 mod duplicates;
 mod gateway;

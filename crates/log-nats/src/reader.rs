@@ -18,7 +18,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use huddle_domain::{Partition, Seq, TeamId};
 use huddle_log::{Entry, EntryContent, LogError, Reader};
 use huddle_proto::decode_new_event;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -170,14 +170,17 @@ impl Consumer {
             memory_storage: true,
             ..pull::Config::default()
         };
+        let began = Instant::now();
         until_answered(CONTEXT, || async {
             // A partition that ends before is one that has lost events. What is appended to it up to there must not be taken
             // for what comes after.
             if let Some(info) = stream_settings::find(link, partition).await?
                 && info.state.last_sequence < after.get()
             {
-                let end = End::WentBack { last: Seq::new(info.state.last_sequence), taken: after };
-                return Err(Miss::Final(floor::cause(end).unavailable(CONTEXT)));
+                let cause = floor::cause(End::WentBack { last: Seq::new(info.state.last_sequence), taken: after });
+                // A leader that is new may not have found all that it has.
+                let is_new = began.elapsed() < stream_settings::APPLYING_MAX;
+                return Err(if is_new { Miss::Retry(cause) } else { Miss::Final(cause.unavailable(CONTEXT)) });
             }
             let created = link.jetstream.create_consumer_on_stream(config.clone(), subject::stream(partition)).await;
             let pull = match created {

@@ -9,16 +9,20 @@ use async_nats::jetstream::{
 };
 use huddle_domain::{Partition, Seq, limits::SEQ_GAP_OF_NEW_LOG};
 use huddle_log::LogError;
+use tokio::time::Instant;
 
 use crate::{
     advance,
     config::Config,
     connect::Link,
+    floor::{self, End},
     production,
     retry::{Cause, Miss, until_answered},
     subject,
 };
 
+/// How long a leader that is new may take to find all that it has. Less than whoever looks after readiness waits.
+pub(crate) const APPLYING_MAX: Duration = Duration::from_secs(3);
 /// How long the server remembers the idempotency keys of events.
 pub(crate) const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 /// Largest event in a stream, with its headers.
@@ -33,16 +37,17 @@ pub(crate) async fn prepare(
     partition: Partition,
     highest_stored: Seq,
 ) -> Result<(), LogError> {
-    let settings = settings(config, partition);
+    let (settings, began) = (settings(config, partition), Instant::now());
     advance::mend(link, partition, highest_stored).await?;
     until_answered("preparing a partition", || async {
         if let Some(info) = find(link, partition).await? {
             if advance::fence_of(&info.config).is_some() {
                 return Err(Miss::Retry(advance::fenced()));
             }
-            return check_settings(&info.config, &settings, Scope::All)
-                .and_then(|()| check_position(&info, highest_stored))
-                .map_err(Miss::Final);
+            check_settings(&info.config, &settings, Scope::All).map_err(Miss::Final)?;
+            return check_position(&info, highest_stored).map_err(|error| {
+                if began.elapsed() < APPLYING_MAX { Miss::Retry(Cause::of(&error)) } else { Miss::Final(error) }
+            });
         }
         let first = highest_stored.get().saturating_add(SEQ_GAP_OF_NEW_LOG).saturating_add(1);
         match link.jetstream.create_stream(Settings { first_sequence: Some(first), ..settings.clone() }).await {
@@ -62,17 +67,29 @@ pub(crate) async fn prepare(
 /// Checks that the stream of `partition` is there and usable by this version. Sizes are the business of whoever
 /// prepares it.
 pub(crate) async fn check(link: &Link, config: &Config, partition: Partition) -> Result<(), LogError> {
-    let settings = settings(config, partition);
+    let (settings, began) = (settings(config, partition), Instant::now());
     until_answered("checking a partition", || async {
         let taken = link.floors.of(partition);
         match find(link, partition).await? {
             Some(info) if advance::fence_of(&info.config).is_some() => {
                 Err(Miss::Final(advance::fenced().unavailable("checking a partition")))
             }
-            Some(info) => check_settings(&info.config, &settings, Scope::Structure)
-                .and_then(|()| production::check_stream(config, &info.config))
-                .and_then(|()| check_position(&info, taken))
-                .map_err(Miss::Final),
+            Some(info) => {
+                check_settings(&info.config, &settings, Scope::Structure)
+                    .and_then(|()| production::check_stream(config, &info.config))
+                    .map_err(Miss::Final)?;
+                // A leader that is new may not have found all that it has; and what is to be done where it has really lost
+                // its end is for whoever prepares the partition to say, who knows what is stored.
+                let last = Seq::new(info.state.last_sequence);
+                let cause = || floor::cause(End::WentBack { last, taken });
+                if last >= taken {
+                    Ok(())
+                } else if began.elapsed() < APPLYING_MAX {
+                    Err(Miss::Retry(cause()))
+                } else {
+                    Err(Miss::Final(cause().unavailable("checking a partition")))
+                }
+            }
             None => Err(Miss::Final(LogError::Missing { partition })),
         }
     })
@@ -201,7 +218,7 @@ fn check_position(info: &Info, taken: Seq) -> Result<(), LogError> {
     }
     Err(LogError::Unsuitable {
         problem: format!(
-            "stream {} ends at position {last}, and position {taken} was assigned and stored already: the stream has lost \
+            "stream {} ends at position {last}, and position {taken} is stored already: the stream has lost \
              its end (without `sync_interval: always` a power cut does that), was restored from an old copy, or belongs to \
              another store",
             info.config.name

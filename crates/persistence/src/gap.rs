@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use huddle_domain::{Partition, Seq};
-use huddle_log::{Log, Reader};
+use huddle_log::{Log, LogError, Reader};
 use huddle_store::LogGap;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -38,6 +38,8 @@ pub(crate) enum Found {
     Entries(Reader),
     /// Nothing.
     Nothing,
+    /// The log is not what it was when this term began.
+    Gone(LogError),
 }
 
 impl Patience {
@@ -46,7 +48,8 @@ impl Patience {
     }
 
     /// Looks for what is missing in `gap` until all of it is found, or the patience is at its end and a look was
-    /// answered: as long as the log cannot be read at all, nothing is given up.
+    /// answered: as long as the log cannot be read at all, nothing is given up. A log that is gone, or not fit any more, is
+    /// for the next term to prepare.
     ///
     /// # Cancel safety
     /// Safe; what was waited counts only when this returns.
@@ -59,7 +62,10 @@ impl Patience {
             return Found::Nothing;
         }
         let found = loop {
-            let look = look(log, partition, gap.after).await;
+            let look = match look(log, partition, gap.after).await {
+                Ok(look) => look,
+                Err(error) => break Found::Gone(error),
+            };
             let is_over = began.elapsed() >= self.left;
             match look {
                 Some((first, reader)) if first == gap.after.next() => break Found::Entries(reader),
@@ -75,19 +81,22 @@ impl Patience {
     }
 }
 
-/// Reads `partition` anew from `after`: the first position that is there, and the reader from that one on.
-async fn look(log: &dyn Log, partition: Partition, after: Seq) -> Option<(Seq, Reader)> {
+/// Reads `partition` anew from `after`: the first position that is there, and the reader from that one on. Fails when
+/// another look would be in vain.
+async fn look(log: &dyn Log, partition: Partition, after: Seq) -> Result<Option<(Seq, Reader)>, LogError> {
     let first = async {
-        let mut reader = match log.read(partition, after).await {
-            Ok(reader) => reader,
-            Err(error) => {
-                tracing::debug!(%partition, %error, "the log cannot be read anew");
-                return None;
-            }
-        };
-        let first = reader.next().await?.ok()?;
+        let mut reader = log.read(partition, after).await?;
+        let Some(first) = reader.next().await.transpose()? else { return Ok(None) };
         let seq = first.seq;
-        Some((seq, stream::iter([Ok(first)]).chain(reader).boxed()))
+        Ok(Some((seq, stream::iter([Ok(first)]).chain(reader).boxed())))
     };
-    timeout(LOOK_TIMEOUT, first).await.ok().flatten()
+    match timeout(LOOK_TIMEOUT, first).await {
+        Ok(Err(error @ (LogError::Missing { .. } | LogError::Unsuitable { .. }))) => Err(error),
+        Ok(Err(error)) => {
+            tracing::debug!(%partition, %error, "the log cannot be read anew");
+            Ok(None)
+        }
+        Ok(Ok(look)) => Ok(look),
+        Err(_elapsed) => Ok(None),
+    }
 }

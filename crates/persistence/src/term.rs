@@ -135,7 +135,7 @@ async fn own(
                 let alarm = HeldGap::raise(office, gap);
                 let search = patience.search(log, partition, gap);
                 let Some(found) = meanwhile(office, writer, &mut heartbeat, search).await? else { break };
-                alarm.settle(&mut gatherer, found);
+                alarm.settle(&mut gatherer, found)?;
             }
         }
     }
@@ -165,7 +165,7 @@ impl<'a> HeldGap<'a> {
     }
 
     /// Goes on with what was found, or without.
-    fn settle(self, gatherer: &mut Gatherer, found: Found) {
+    fn settle(self, gatherer: &mut Gatherer, found: Found) -> Result<(), LogError> {
         let partition = self.office.partition;
         match found {
             Found::Entries(reader) => {
@@ -174,8 +174,10 @@ impl<'a> HeldGap<'a> {
                 gatherer.read_from(reader);
             }
             Found::Nothing => gatherer.go_past(self.gap),
+            Found::Gone(error) => return Err(error),
         }
         self.office.health.is_well(partition);
+        Ok(())
     }
 }
 

@@ -179,11 +179,12 @@ impl Worker {
     }
 
     /// Makes sure that the partition has not gone back: what is appended to it then would stand where something else was.
-    /// Asks until `deadline`.
     async fn look_at_end(&mut self, deadline: Instant) -> Result<(), Cause> {
         let (partition, began) = (self.partition, Instant::now());
         let patience = if self.is_unfit { Duration::ZERO } else { LOOK_PATIENCE };
-        let limits = Limits { patience: deadline.saturating_duration_since(began), ..Limits::default() };
+        // Some longer than what a new leader is given, so that one that goes on to be behind is told from one that is silent.
+        let in_all = (2 * LOOK_PATIENCE).min(deadline.saturating_duration_since(began));
+        let limits = Limits { patience: in_all, ..Limits::default() };
         let end = until_answered_for("looking where a partition ends", limits, || async {
             match floor::end(&self.link, partition).await? {
                 // A leader that is new may not have found all that it has.
@@ -191,7 +192,11 @@ impl Worker {
                 end => Ok(end),
             }
         });
-        match end.await.map_err(|error| Cause::of(&error))? {
+        let Ok(end) = end.await else {
+            // What the append is answered will tell.
+            return Ok(());
+        };
+        match end {
             End::AsKnown => {
                 self.is_suspect = false;
                 if std::mem::take(&mut self.is_unfit) {

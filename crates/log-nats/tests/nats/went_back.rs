@@ -50,7 +50,7 @@ async fn a_log_without_its_end_takes_nothing_until_it_reaches_as_far_as_is_store
     restart(&served).await;
 
     assert!(matches!(publish(&log, 1).await, Err(PublishError::Unavailable { .. })));
-    assert!(matches!(log.check().await, Err(LogError::Unsuitable { .. })));
+    assert!(matches!(log.check().await, Err(LogError::Unavailable { .. })));
     assert!(matches!(log.read(PARTITION, stored).await, Err(LogError::Unavailable { .. })));
     let end = served.jetstream().await.get_stream("HUDDLE_LOG_0").await.unwrap().cached_info().state.last_sequence;
     assert_eq!(end, last.get(), "something was appended");

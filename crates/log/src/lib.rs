@@ -12,9 +12,7 @@ mod error;
 mod publish;
 mod watermarks;
 
-pub use contract::{
-    Entry, EntryContent, LOG_PAGE_EVENTS_MAX, LiveFeed, LiveItem, Log, Reader, StoredFeed, StoredMark,
-};
+pub use contract::{Entry, EntryContent, LOG_PAGE_EVENTS_MAX, LiveFeed, LiveItem, Log, Reader, StoredFeed, StoredMark};
 pub use error::{LogError, PublishError};
 pub use publish::{Condition, Pending, Published, Resolver, pending};
 pub use watermarks::Watermarks;

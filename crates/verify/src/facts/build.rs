@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     AcknowledgedChange, Facts, Kinds, Read, Settled, StoredReceipt, Subscription, Subscriptions, Teams, Unclear,
+    faults::Faults,
     sends::{Key, Outcome, Over, Sends},
     subscriptions::Shown,
 };
@@ -28,6 +29,7 @@ pub(super) fn build<'r>(recording: &'r Recording, options: &'r Options) -> Facts
         changes: Vec::new(),
         stored: HashMap::new(),
         settled: HashMap::new(),
+        faults: Faults::of(recording),
         unclear: Vec::new(),
     };
     let mut builder = Builder { facts, connections: Connections::of(recording), open_reads: HashMap::new() };

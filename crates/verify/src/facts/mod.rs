@@ -1,6 +1,7 @@
 //! The lines of a recording, sorted by what they are about. What the rules look at.
 
 mod build;
+mod faults;
 mod members;
 mod sends;
 mod subscriptions;
@@ -87,6 +88,7 @@ pub(crate) struct Facts<'r> {
     /// By client, connection and team.
     pub(crate) stored: HashMap<(Name, u32, Name), StoredReceipt>,
     pub(crate) settled: HashMap<Follower, Settled>,
+    pub(crate) faults: faults::Faults,
     pub(crate) unclear: Vec<Unclear>,
 }
 
@@ -103,6 +105,15 @@ impl<'r> Facts<'r> {
     /// When the line at `index` was written, in microseconds since the beginning.
     pub(crate) fn at_us(&self, index: usize) -> u64 {
         self.recording.lines()[index].at_us
+    }
+
+    /// Until when what a removed user began may still be answered, in microseconds since the beginning; `None` where nobody
+    /// can tell when the removal came into force.
+    pub(crate) fn answered_until_us(&self, removal: Membership) -> Option<u64> {
+        let in_force_us = removal.in_force_us()?;
+        let calm = self.options.calm_revocation_bound.filter(|_| self.faults.is_calm_around(in_force_us));
+        let bound = calm.unwrap_or(self.options.revocation_bound);
+        Some(in_force_us.saturating_add(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// Whether somebody who `sees` this much is shown `event`.

@@ -51,9 +51,8 @@ fn check_read(facts: &Facts<'_>, findings: &mut Findings<'_>, read: &Read<'_>) {
         let Some(outside) = outside(facts, event, read.user) else { continue };
         let is_late = match (outside.removal, outside.added) {
             (Some(removal), _) => {
-                let Some(in_force_us) = removal.in_force_us() else { continue };
-                let bound_us = u64::try_from(facts.options.revocation_bound.as_micros()).unwrap_or(u64::MAX);
-                facts.at_us(read.asked) > in_force_us.saturating_add(bound_us)
+                let Some(until_us) = facts.answered_until_us(removal) else { continue };
+                facts.at_us(read.asked) > until_us
             }
             // A whole page without the addition was read before it; one that breaks off does not tell.
             (None, Some(_)) => !read.has_more,

@@ -79,8 +79,7 @@ fn first_sent(facts: &Facts<'_>, team: Name, row: Row<'_>) -> Option<usize> {
 }
 
 fn is_late(facts: &Facts<'_>, removal: Membership, sent: usize) -> bool {
-    let bound_us = u64::try_from(facts.options.revocation_bound.as_micros()).unwrap_or(u64::MAX);
-    removal.in_force_us().is_some_and(|in_force_us| facts.at_us(sent) > in_force_us.saturating_add(bound_us))
+    facts.answered_until_us(removal).is_some_and(|until_us| facts.at_us(sent) > until_us)
 }
 
 fn late(facts: &Facts<'_>, sender: Name, seq: u64, removal: Membership, sent: usize) -> String {

@@ -760,3 +760,28 @@ fn the_bound_of_a_removal_is_up_to_the_options() {
     assert!(broken(&report).contains(&Rule::SentAfterRemoval), "{report:#?}");
     assert!(!broken(&checked(lines)).contains(&Rule::SentAfterRemoval));
 }
+
+#[test]
+fn the_bound_of_a_removal_is_narrower_where_nothing_was_broken() {
+    let options = Options { calm_revocation_bound: Some(Duration::from_secs(5)), ..Options::default() };
+    // cid sends again 10 s after being removed, and is taken.
+    let doctored = |fault_at_us: Option<u64>| {
+        let mut lines = run();
+        let removal = find(&lines, |line| matches!(&line.note, Note::MembershipChange { kind: Change::Removed, .. }));
+        let removed_us = lines[removal].at_us;
+        let last = history(&mut lines).last().unwrap().seq;
+        history(&mut lines).push(EventNote { prev_seq: Some(last), ..message(last + 1, "cid", "late") });
+        let end = find(&lines, |line| line.at_us > removed_us + 10_000_000);
+        let send = Note::Send { team: "demo".into(), client_id: "late".into(), digest: digest("late") };
+        let at_us = removed_us + 10_000_000;
+        lines.insert(end, Line { at_us, client: "cid-1".into(), connection: 0, note: send });
+        if let Some(at_us) = fault_at_us {
+            let note = Note::Fault { row: "F1".into(), what: "gateway-0 killed".into() };
+            lines.insert(0, Line { at_us: removed_us + at_us, client: "world".into(), connection: 0, note });
+        }
+        broken(&check(&Recording::of(7, lines), &options)).contains(&Rule::SentAfterRemoval)
+    };
+    assert!(doctored(None));
+    assert!(!doctored(Some(1_000_000)), "not all may have been told");
+    assert!(doctored(Some(4_000_000)), "all had been told");
+}

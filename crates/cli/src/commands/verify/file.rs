@@ -32,6 +32,7 @@ pub(super) fn check(args: &Args, file: &Path) -> Result<Outcome, Failure> {
         revocation_bound: args.revocation_bound,
         expect_settled: !args.no_settle,
         findings_per_rule_max: args.findings_max,
+        ..Options::default()
     };
     let report = check_recording(&recording, &options);
     let seed = recording.header().seed;
@@ -41,6 +42,7 @@ pub(super) fn check(args: &Args, file: &Path) -> Result<Outcome, Failure> {
         findings: report.findings,
         by_rule: report.by_rule,
         not_checked: Vec::new(),
+        missed: 0,
         clean: "no guarantee was broken",
     })
 }

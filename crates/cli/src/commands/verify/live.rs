@@ -59,13 +59,13 @@ pub(super) async fn check(args: &Args, team: &TeamId, sources: &ConfigArgs) -> R
         check: Check::new(team.as_str(), args.revocation_bound, args.findings_max),
         progress: Progress::new(args.json),
     };
-    let mut not_checked = Vec::new();
+    let mut skipped = Skipped::default();
     // Whatever keeps the check from its end: nothing was found out.
     let read = async {
         reading.read_on(Seq::ZERO).await?;
         match directory_url(args, &config) {
-            Some(url) => reading.compare_members(url, &token, team, &mut not_checked).await?,
-            None => not_checked.push("the members: --directory-url does not say where the directory is".to_owned()),
+            Some(url) => reading.compare_members(url, &token, team, &mut skipped).await?,
+            None => skipped.unasked.push("the members: --directory-url does not say where the directory is".to_owned()),
         }
         anyhow::Ok(())
     };
@@ -73,17 +73,21 @@ pub(super) async fn check(args: &Args, team: &TeamId, sources: &ConfigArgs) -> R
     let logged = reading.compare_log(sources, &config, team).await;
     let compared_from = match logged {
         Ok(Comparison::From(start)) => Some(start),
+        Ok(Comparison::Nothing(why)) => {
+            skipped.unasked.push(why.to_owned());
+            None
+        }
         Ok(Comparison::Impossible(why)) => {
-            not_checked.push(why.to_owned());
+            skipped.missed.push(why.to_owned());
             None
         }
         Err(error) => {
-            not_checked.push(format!("the log: {error:#}"));
+            skipped.missed.push(format!("the log: {error:#}"));
             None
         }
     };
     reading.progress.finish();
-    Ok(outcome(team, reading.check.finish(), compared_from, not_checked))
+    Ok(outcome(team, reading.check.finish(), compared_from, skipped))
 }
 
 fn token(args: &Args, config: &Config) -> Result<Secret, Failure> {
@@ -103,6 +107,15 @@ fn directory_url<'a>(args: &'a Args, config: &'a Config) -> Option<&'a str> {
         (None, Some(_)) => None,
         (None, None) => Some(&config.gateway.directory_url),
     }
+}
+
+/// What was not checked, and why.
+#[derive(Debug, Default)]
+struct Skipped {
+    /// Nobody asked for it, or there is nothing of it.
+    unasked: Vec<String>,
+    /// It was to be checked and could not be.
+    missed: Vec<String>,
 }
 
 struct Reading {
@@ -128,13 +141,7 @@ impl Reading {
     }
 
     /// Both are read from the store: when nothing was posted meanwhile, they are of one moment.
-    async fn compare_members(
-        &mut self,
-        url: &str,
-        token: &Secret,
-        team: &TeamId,
-        not_checked: &mut Vec<String>,
-    ) -> Result<()> {
+    async fn compare_members(&mut self, url: &str, token: &Secret, team: &TeamId, skipped: &mut Skipped) -> Result<()> {
         for _ in 0..MEMBER_TRIES_MAX {
             let before = self.check.last_seq();
             let listed = grpc::members(url, token, team).await?;
@@ -144,17 +151,17 @@ impl Reading {
                 return Ok(());
             }
         }
-        not_checked.push("the members: the team was never quiet for the time of a call".to_owned());
+        skipped.missed.push("the members: the team was never quiet for the time of a call".to_owned());
         Ok(())
     }
 
     async fn compare_log(&mut self, sources: &ConfigArgs, config: &Config, team: &TeamId) -> Result<Comparison> {
         if !sources.is_set("log.servers") {
-            return Ok(Comparison::Impossible("the log: the configuration names none (`log.servers`)"));
+            return Ok(Comparison::Nothing("the log: the configuration names none (`log.servers`)"));
         }
         let log = NatsLog::connect(config.log.clone()).await?;
         let Some(last) = log.last_seq(team).await? else {
-            return Ok(Comparison::Impossible("the log: it holds none of the team's events any longer"));
+            return Ok(Comparison::Nothing("the log: it holds none of the team's events any longer"));
         };
         if !self.read_on(last).await? {
             return Ok(Comparison::Impossible("the log: the store is behind it; see `huddle doctor`"));
@@ -163,7 +170,7 @@ impl Reading {
     }
 }
 
-fn outcome(team: &TeamId, report: TeamReport, compared_from: Option<Seq>, not_checked: Vec<String>) -> Outcome {
+fn outcome(team: &TeamId, report: TeamReport, compared_from: Option<Seq>, skipped: Skipped) -> Outcome {
     let counts = report.counts;
     let n = |count: u64| HumanCount(count);
     let mut summary = vec![format!(
@@ -191,7 +198,8 @@ fn outcome(team: &TeamId, report: TeamReport, compared_from: Option<Seq>, not_ch
         }),
         findings: report.findings,
         by_rule: report.by_rule,
-        not_checked,
+        missed: skipped.missed.len(),
+        not_checked: [skipped.missed, skipped.unasked].concat(),
         clean: "whole and in order, as far as history shows; what clients sent and saw, it does not",
     }
 }

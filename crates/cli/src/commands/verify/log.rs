@@ -15,7 +15,9 @@ use super::grpc::note;
 pub(super) enum Comparison {
     /// From after this position (exclusive) to the log's last event.
     From(Seq),
-    /// In words.
+    /// There is nothing to compare: why, in words.
+    Nothing(&'static str),
+    /// There is, and it could not be done: why, in words.
     Impossible(&'static str),
 }
 
@@ -23,7 +25,7 @@ pub(super) enum Comparison {
 /// which reflects everything up to there.
 pub(super) async fn compare(log: &dyn Log, team: &TeamId, through: Seq, check: &mut Check) -> Result<Comparison> {
     let Some((start, first)) = reach(log, team, through, check).await? else {
-        return Ok(Comparison::Impossible("the log: it does not reach back to anything that history has"));
+        return Ok(Comparison::Nothing("the log: it does not reach back to anything that history has"));
     };
     check.begin_log(start.get());
     let mut page = first;

@@ -25,7 +25,8 @@ the token of a member. It is compared with the directory's list of members, and 
 names one (`log.servers`). That shows whether history is whole and in order by itself. Whether somebody lost a message
 that was acknowledged, or was shown one too many, only a recording can tell.
 
-Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage, or nothing could be read.
+Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage, or something that was to be checked could not be: history
+does not answer, or the log that the configuration names does not.
 
 Examples:
   huddle verify target/faults/F1-42/recording.jsonl

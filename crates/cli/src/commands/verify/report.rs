@@ -26,12 +26,14 @@ pub(super) struct Outcome {
     pub(super) by_rule: Vec<RuleCount>,
     /// What could not be checked, and why.
     pub(super) not_checked: Vec<String>,
+    /// How many of those were to be checked by the configuration or the command line.
+    pub(super) missed: usize,
     /// What it means when nothing is wrong.
     pub(super) clean: &'static str,
 }
 
 impl Outcome {
-    /// Prints the outcome; an error when something is wrong.
+    /// Prints the outcome; an error when something is wrong, or when something that was to be checked could not be.
     pub(super) fn print(self, as_json: bool) -> Result<(), Failure> {
         let total: u64 = self.by_rule.iter().map(|count| count.findings).sum();
         let text = if as_json { self.json_text(total) } else { self.text(total) };
@@ -41,6 +43,7 @@ impl Outcome {
             written => written.context("cannot write to standard output")?,
         }
         match total {
+            0 if self.missed > 0 => Err(Failure::usage(anyhow!("not everything could be checked that was to be"))),
             0 => Ok(()),
             1 => Err(Failure::failed(anyhow!("found 1 thing that must not be"))),
             total => Err(Failure::failed(anyhow!("found {} things that must not be", HumanCount(total)))),
@@ -73,18 +76,21 @@ impl Outcome {
                 say(&format!("  … and {} more", HumanCount(more)));
             }
         }
-        if total == 0 {
-            say(self.clean);
+        match (total, self.missed) {
+            (0, 0) => say(self.clean),
+            (0, _) => say("incomplete: nothing is wrong in what was checked, but not all could be that was to be"),
+            _ => {}
         }
         text
     }
 
     fn json_text(&self, total: u64) -> String {
         let mut object = json!({
-            "clean": total == 0,
+            "clean": total == 0 && self.missed == 0,
             "findings": self.findings,
             "by_rule": self.by_rule,
             "not_checked": self.not_checked,
+            "complete": self.missed == 0,
         });
         if let (Some(object), Value::Object(more)) = (object.as_object_mut(), &self.json) {
             object.extend(more.clone());
@@ -125,6 +131,7 @@ mod tests {
             findings: if findings > 0 { vec![finding] } else { Vec::new() },
             by_rule: (findings > 0).then_some(RuleCount { rule: Rule::Lost, findings }).into_iter().collect(),
             not_checked: vec!["the log".into()],
+            missed: 0,
             clean: "no guarantee was broken",
         }
     }
@@ -138,6 +145,16 @@ mod tests {
              demo: history has nothing there\\u{1b}[2J (lines 17, 991)\n  … and 2 more\n"
         );
         assert!(outcome(0).text(0).ends_with("no guarantee was broken\n"));
+    }
+
+    #[test]
+    fn what_was_to_be_checked_and_could_not_be_is_no_clean_outcome() {
+        let outcome = Outcome { missed: 1, ..outcome(0) };
+        let text = outcome.text(0);
+        assert!(text.contains("not checked: the log\nincomplete:") && !text.contains("no guarantee"), "{text}");
+        let value: Value = serde_json::from_str(&outcome.json_text(0)).unwrap();
+        assert_eq!((&value["clean"], &value["complete"]), (&json!(false), &json!(false)));
+        assert!(outcome.print(true).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ async fn f03_a_rolling_deploy_at_500_messages_a_second_loses_doubles_and_delays_
     let settings = vec![("gateway.drain".to_owned(), "3s".to_owned())];
     let cluster = ClusterOptions { gateways: GATEWAYS, persistence: PERSISTENCE, settings, ..options.cluster.clone() };
     let fleet =
-        FleetOptions { messages_per_second: MESSAGES_PER_SECOND, teams: 8, native: 24, ..options.fleet.clone() };
+        FleetOptions { messages_per_second: MESSAGES_PER_SECOND, teams: 14, native: 44, ..options.fleet.clone() };
     let mut world = Box::pin(World::start(WorldOptions { cluster, fleet, ..options })).await?;
     world.run_for(CALM).await?;
 

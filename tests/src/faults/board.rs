@@ -13,6 +13,8 @@ pub struct Place {
     pub is_guest: bool,
     /// Whether it sends.
     pub sends: bool,
+    /// Whether it is no member for good, and is to be refused: it was removed early, or never was one.
+    pub is_outside: bool,
 }
 
 /// How far one client is.
@@ -36,8 +38,10 @@ pub struct ClientState {
     pub unacknowledged: BTreeMap<SendKey, u64>,
     /// How many connections it has lost.
     pub disconnects: u64,
-    /// How many sends were accepted, late retries included.
+    /// How many sends were accepted as new: retries of what had been taken before are not counted.
     pub accepted: u64,
+    /// How many sends were refused for good.
+    pub refused: u64,
     settled_sends: HashSet<SendKey>,
 }
 
@@ -71,11 +75,14 @@ impl ClientState {
                     self.unacknowledged.entry(key).or_insert(at_us);
                 }
             }
-            Note::Accepted { team, client_id, .. } => {
-                self.accepted += 1;
+            Note::Accepted { team, client_id, duplicate, .. } => {
+                self.accepted += u64::from(!duplicate);
                 self.finish(team, client_id);
             }
-            Note::Refused { team, client_id, retryable: false, .. } => self.finish(team, client_id),
+            Note::Refused { team, client_id, retryable: false, .. } => {
+                self.refused += 1;
+                self.finish(team, client_id);
+            }
             Note::Event(event) => {
                 let cursor = self.cursors.entry(event.team.clone()).or_default();
                 *cursor = event.seq.max(*cursor);

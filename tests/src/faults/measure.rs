@@ -6,12 +6,17 @@ use std::{
     time::Duration,
 };
 
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use super::tape::{Acceptance, Tape};
 
 /// The share of sends that a bound of latency speaks of.
 const PERCENTILE: usize = 99;
+/// So many times as slow as before, whoever has nothing to do with a fault may get meanwhile.
+const UNAFFECTED_FACTOR: u32 = 2;
+/// Below this, latencies of debug builds that share two processors with everything else tell nothing.
+pub const UNAFFECTED_FLOOR: Duration = Duration::from_millis(500);
 /// Without any acknowledgement for so long, in microseconds, a run stands still.
 const STANDSTILL_US: u64 = 1_000_000;
 
@@ -41,7 +46,8 @@ pub struct Measured {
     /// The same since then, by team.
     #[serde(rename = "p99_since_by_team_ms", serialize_with = "millis_by_name")]
     pub p99_since_by_team: BTreeMap<String, Duration>,
-    /// How long 99 % of the messages that reached a client live had taken from the first attempt, since then.
+    /// How long 99 % of the messages that reached a client had taken from the first attempt, since then: live, or in a
+    /// catch-up when they were sent after the client had lost its connection.
     #[serde(rename = "delivery_p99_since_ms", serialize_with = "millis")]
     pub delivery_p99_since: Duration,
     /// First receipts since then.
@@ -59,6 +65,12 @@ pub struct GatewayGap {
     /// The longest time that one of them was without.
     #[serde(rename = "worst_client_gap_ms", serialize_with = "millis")]
     pub worst_client_gap: Duration,
+    /// How long 99 % of their sends took from the first attempt to the first receipt, before the fault.
+    #[serde(rename = "p99_before_ms", serialize_with = "millis")]
+    pub p99_before: Duration,
+    /// The same since then.
+    #[serde(rename = "p99_since_ms", serialize_with = "millis")]
+    pub p99_since: Duration,
 }
 
 impl Measured {
@@ -82,10 +94,18 @@ impl Measured {
             gateway.gap = longest_gap(&times, from_us, now_us);
             (name, gateway)
         });
-        let gateways = gateways.collect();
+        let mut gateways: BTreeMap<String, GatewayGap> = gateways.collect();
 
         let times: Vec<u64> = tape.accepted().iter().map(|accepted| accepted.at_us).collect();
         let (before, since) = tape.accepted().split_at(times.partition_point(|at_us| *at_us < from_us));
+        for (name, gateway) in &mut gateways {
+            let of_gateway =
+                |accepted: &&Acceptance| homes.get(&accepted.client).is_some_and(|home| *home == name.as_str());
+            let took = |accepted: &[Acceptance]| {
+                p99(accepted.iter().filter(of_gateway).map(|accepted| accepted.latency_us).collect())
+            };
+            (gateway.p99_before, gateway.p99_since) = (took(before), took(since));
+        }
         let mut by_team: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for accepted in since {
             by_team.entry(tape.teams()[accepted.team].clone()).or_default().push(accepted.latency_us);
@@ -108,6 +128,26 @@ impl Measured {
             delivery_p99_since: p99(delivered.collect()),
             accepted_since: since.len(),
         }
+    }
+
+    /// Checks that the clients of every gateway but those `touched` were served as before: 99 % of their sends took at most
+    /// twice as long as before the fault, or [`UNAFFECTED_FLOOR`], whichever is longer.
+    ///
+    /// # Errors
+    /// When a gateway's clients were slower, or when no gateway is left to look at.
+    pub fn ensure_unaffected_but(&self, touched: &[&str]) -> Result<()> {
+        let mut others = self.gateways.iter().filter(|(name, _)| !touched.contains(&name.as_str())).peekable();
+        ensure!(others.peek().is_some(), "every gateway was touched");
+        for (name, gateway) in others {
+            let bound = (UNAFFECTED_FACTOR * gateway.p99_before).max(UNAFFECTED_FLOOR);
+            ensure!(
+                gateway.p99_since <= bound,
+                "{name} had nothing to do with it, and 99 % of its clients' sends took {:?}, {:?} before",
+                gateway.p99_since,
+                gateway.p99_before
+            );
+        }
+        Ok(())
     }
 }
 
@@ -218,6 +258,23 @@ mod tests {
         assert_eq!(flowing_since(&times, second, 5 * second + 2), Some(5 * second));
         assert_eq!(flowing_since(&times[2..], 5 * second, 5 * second + 2), Some(0), "nothing stood still");
         assert_eq!(flowing_since(&times, second, 7 * second), None, "it stands still now");
+    }
+
+    #[test]
+    fn a_gateway_that_was_not_touched_may_not_get_twice_as_slow() {
+        let gateway = |before_ms, since_ms| GatewayGap {
+            p99_before: Duration::from_millis(before_ms),
+            p99_since: Duration::from_millis(since_ms),
+            ..GatewayGap::default()
+        };
+        let measured = |other: GatewayGap| Measured {
+            gateways: [("a".to_owned(), gateway(1, 9_000)), ("b".to_owned(), other)].into(),
+            ..Measured::default()
+        };
+        assert!(measured(gateway(400, 800)).ensure_unaffected_but(&["a"]).is_ok());
+        assert!(measured(gateway(400, 801)).ensure_unaffected_but(&["a"]).is_err());
+        assert!(measured(gateway(1, 500)).ensure_unaffected_but(&["a"]).is_ok(), "below the floor");
+        assert!(measured(gateway(1, 1)).ensure_unaffected_but(&["a", "b"]).is_err(), "nothing to look at");
     }
 
     #[test]

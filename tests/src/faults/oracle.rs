@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use huddle_domain::Event;
 use huddle_proto::history::v1::ListEventsRequest;
 use huddle_verify::{
-    Options, Recording, Report, check,
+    Counts, Options, Recording, Report, check,
     recording::{EventNote, HISTORY_CLIENT, Note, Sees, kind},
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -24,16 +24,22 @@ use super::{
 };
 use crate::{Access, Cluster, SERVICE_TOKEN};
 
-/// After healing everything is as it should be within this time.
+/// After healing everything is as it should be within this time, counted from the last mark that something was healed.
 pub const SETTLE_BOUND: Duration = Duration::from_secs(30);
-/// What a debug build on a busy machine of two processors gets on top of it.
+/// Where a run goes on for longer than that after healing: within this time after nobody sends anything new any longer.
+pub const DRAIN_BOUND: Duration = Duration::from_secs(10);
+/// What a debug build on a busy machine of two processors gets on top of either.
 pub const SETTLE_MARGIN: Duration = Duration::from_secs(15);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The largest page of events that history gives.
 const PAGE: u32 = 1_000;
-/// Findings and problems that an error quotes.
+/// Problems that an error quotes.
 const QUOTED: usize = 12;
+/// Findings that it quotes of each rule.
+const QUOTED_PER_RULE: usize = 2;
+/// Among so many attempts to send there are late retries: one in 60 is one.
+const ATTEMPTS_WITH_DUPLICATES: u64 = 600;
 
 /// Everything of each team, oldest first.
 type Histories = BTreeMap<String, Vec<EventNote>>;
@@ -69,11 +75,29 @@ impl Verdict {
             // Writing into memory does not fail.
             let _ = write!(text, "\n  problem: {problem}");
         }
-        for finding in self.report.findings.iter().take(QUOTED) {
-            let _ = write!(text, "\n  {}: {} (lines {:?})", finding.rule, finding.text, finding.lines);
+        for count in &self.report.by_rule {
+            let findings = self.report.findings.iter().filter(|finding| finding.rule == count.rule);
+            for finding in findings.take(QUOTED_PER_RULE) {
+                let _ = write!(text, "\n  {}: {} (lines {:?})", finding.rule, finding.text, finding.lines);
+            }
+            let more = count.findings.saturating_sub(QUOTED_PER_RULE as u64);
+            if more > 0 {
+                let _ = write!(text, "\n  {}: and {more} more", count.rule);
+            }
         }
         text
     }
+}
+
+/// What is expected of a run besides what holds in any.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// See [`super::WorldOptions::revocation_bound`].
+    pub(super) revocation_bound: Option<Duration>,
+    /// See [`super::WorldOptions::exercises_all`].
+    pub(super) exercises_all: bool,
+    /// How long ago the last fault was healed; zero when none was, or one is under way.
+    pub(super) healed_for: Duration,
 }
 
 /// Lets nobody send anything new, waits until everything is where it belongs, stops the clients and checks what they
@@ -83,9 +107,10 @@ pub(super) async fn settle(
     mut fleet: Fleet,
     recorder: &Recorder,
     directory: &Path,
+    expected: Expected,
 ) -> Result<Verdict> {
     let began = Instant::now();
-    let deadline = began + SETTLE_BOUND + SETTLE_MARGIN;
+    let deadline = began + SETTLE_BOUND.saturating_sub(expected.healed_for).max(DRAIN_BOUND) + SETTLE_MARGIN;
     let mut problems = Vec::new();
     if let Err(error) = fleet.quiet(deadline).await {
         problems.push(format!("{error:#}"));
@@ -120,7 +145,10 @@ pub(super) async fn settle(
         recorder.note(HISTORY_CLIENT, 0, Note::History { team, events });
     }
     recorder.flush()?;
-    let report = check_file(recorder.path()).await?;
+    let report = check_file(recorder.path(), expected.revocation_bound).await?;
+    if expected.exercises_all {
+        problems.extend(not_exercised(recorder, &report.counts));
+    }
     Ok(Verdict { report, settled_after, directory: directory.to_owned(), problems })
 }
 
@@ -222,12 +250,30 @@ async fn events_after(access: &Access, team: &str, after: u64) -> Result<Vec<Eve
     }
 }
 
-async fn check_file(path: &Path) -> Result<Report> {
+/// The guarantees that nothing was done about, so that nothing is known of them.
+fn not_exercised(recorder: &Recorder, counts: &Counts) -> Vec<String> {
+    let (has_changes, refused) = recorder.look(|board| {
+        let outside = board.clients().values().filter(|state| state.place.is_outside);
+        let refused: Vec<u64> = outside.map(|state| state.refused).collect();
+        (board.clients().values().any(|state| state.place.is_guest), refused)
+    });
+    let done = [
+        ("G1: no second receipt came", counts.stored > 0),
+        ("G4: no retry was answered", counts.duplicates > 0 || counts.attempts < ATTEMPTS_WITH_DUPLICATES),
+        ("G5: no read was answered", counts.reads > 0),
+        ("G6: nobody was added or removed", counts.membership_changes > 0 || !has_changes),
+        ("G6: somebody who is no member was never refused", refused.iter().all(|refused| *refused > 0)),
+    ];
+    done.into_iter().filter(|(_, is_done)| !is_done).map(|(what, _)| what.to_owned()).collect()
+}
+
+async fn check_file(path: &Path, calm_revocation_bound: Option<Duration>) -> Result<Report> {
     let path = path.to_owned();
+    let options = Options { calm_revocation_bound, ..Options::default() };
     let checked = tokio::task::spawn_blocking(move || {
         let recording = Recording::read(BufReader::new(File::open(&path)?))
             .with_context(|| format!("cannot read {}", path.display()))?;
-        anyhow::Ok(check(&recording, &Options::default()))
+        anyhow::Ok(check(&recording, &options))
     });
     checked.await.context("the checker panicked")?
 }

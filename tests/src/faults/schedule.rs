@@ -7,7 +7,10 @@ use huddle_devstack::{Process, Signal};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::Instant;
 
-use super::{World, wire::Link};
+use super::{
+    World,
+    wire::{Direction, Link, NatsMessage},
+};
 use crate::Service;
 
 /// How long a round breaks things.
@@ -22,9 +25,11 @@ const PAUSE_MS: std::ops::Range<u64> = 1_500..9_000;
 const AT_ONCE_MAX: usize = 2;
 /// How long a process may take that was asked to end.
 const END_BOUND: Duration = Duration::from_secs(20);
-/// How long clients may take after the last fault, before the round settles. That is for the figures: settling waits too.
+/// How long clients may take to be back after the last fault; a round in which they take longer fails.
 const BACK_BOUND: Duration = Duration::from_mins(1);
 
+/// One in so many messages is lost where some are.
+const ONE_IN_LOST: u64 = 3;
 /// All nodes of NATS, as wires name them.
 const NATS: &str = "nats";
 /// Each node of NATS.
@@ -89,6 +94,16 @@ pub enum Harm {
     Silence,
     /// 200 ms ± 100, 64 KiB a second.
     Slow,
+    /// Nothing passes from the first to the second; connections stay open.
+    SilenceForth,
+    /// The same from the second to the first.
+    SilenceBack,
+    /// Every third acknowledgement of the log gets lost on its way to whoever appended.
+    LoseAnswers,
+    /// Every third event gets lost on its live way.
+    LoseEvents,
+    /// Who leads the log is asked to let another node lead. Over at once.
+    StepDown,
 }
 
 /// A fault that is to come.
@@ -125,6 +140,11 @@ impl fmt::Display for Planned {
             Harm::Cut => " cut",
             Harm::Silence => " silent",
             Harm::Slow => " slow",
+            Harm::SilenceForth => " silent forth",
+            Harm::SilenceBack => " silent back",
+            Harm::LoseAnswers => " loses acknowledgements",
+            Harm::LoseEvents => " loses live events",
+            Harm::StepDown => " steps down",
         })
     }
 }
@@ -182,22 +202,37 @@ pub fn plan(seed: u64, round: u32) -> Vec<Planned> {
 
 fn draw(rng: &mut StdRng) -> (Target, Harm) {
     const PROCESS: [Harm; 3] = [Harm::Kill, Harm::Pause, Harm::Terminate];
+    const WIRE: [Harm; 5] = [Harm::Cut, Harm::Silence, Harm::Slow, Harm::SilenceForth, Harm::SilenceBack];
+    const GATEWAY_NATS: [Harm; 7] = [
+        Harm::Cut,
+        Harm::Silence,
+        Harm::Slow,
+        Harm::SilenceForth,
+        Harm::SilenceBack,
+        Harm::LoseAnswers,
+        Harm::LoseEvents,
+    ];
+    const LEADER: [Harm; 4] = [Harm::Kill, Harm::Pause, Harm::Terminate, Harm::StepDown];
     let index = rng.random_range(0..2);
-    let target = match rng.random_range(0..14) {
+    let target = match rng.random_range(0..16) {
         0 | 1 => Target::Gateway(index),
         2 | 3 => Target::Persistence(index),
         4 => Target::History,
         5 => Target::Directory,
-        6 => Target::NatsLeader,
+        6 | 14 => Target::NatsLeader,
         7 => Target::NatsNode(rng.random_range(0..3)),
         8 => Target::Postgres,
+        15 => Target::Wires(["gateway-0", "gateway-1"][index], NATS),
         _ => {
             let (from, to) = WIRES[rng.random_range(0..WIRES.len())];
             Target::Wires(from, to)
         }
     };
     let harm = match target {
-        Target::Wires(..) => [Harm::Cut, Harm::Silence, Harm::Slow][rng.random_range(0..3)],
+        // Only gateways append and are told of events live.
+        Target::Wires("gateway-0" | "gateway-1", NATS) => GATEWAY_NATS[rng.random_range(0..GATEWAY_NATS.len())],
+        Target::Wires(..) => WIRE[rng.random_range(0..WIRE.len())],
+        Target::NatsLeader => LEADER[rng.random_range(0..LEADER.len())],
         // A paused postmaster keeps its sessions: nothing happens to those who have one.
         Target::Postgres => [Harm::Kill, Harm::Terminate][index],
         _ => PROCESS[rng.random_range(0..PROCESS.len())],
@@ -213,6 +248,9 @@ struct Open {
 }
 
 /// Breaks and heals what is planned, and waits until everybody is back.
+///
+/// # Errors
+/// When something cannot be broken or healed, or when somebody is not back within a minute.
 pub async fn run(world: &mut World, planned: &[Planned]) -> Result<()> {
     let began = Instant::now();
     let mut waiting: Vec<Planned> = planned.to_vec();
@@ -237,9 +275,7 @@ pub async fn run(world: &mut World, planned: &[Planned]) -> Result<()> {
     }
     world.cluster.wait_until_ready().await?;
     world.cluster.nats.wait_until_ready().await?;
-    if let Err(error) = world.until_back(BACK_BOUND).await {
-        world.say(&format!("{error:#}"));
-    }
+    world.until_back(BACK_BOUND).await.context("after the last fault of the round")?;
     Ok(())
 }
 
@@ -269,17 +305,51 @@ async fn begin(world: &mut World, planned: Planned) -> Result<Open> {
             let signal = if planned.target == Target::Postgres { Signal::Interrupt } else { Signal::Terminate };
             process(world, planned.target, node).signal(signal)?;
         }
-        Harm::Cut | Harm::Silence | Harm::Slow => {
+        Harm::StepDown => {
+            // Another fault may keep the question from the leader: then nobody steps down.
+            if let Err(error) = world.cluster.step_down(node, 0).await {
+                world.say(&format!("nobody was asked to step down: {error:#}"));
+            }
+        }
+        Harm::Cut
+        | Harm::Silence
+        | Harm::Slow
+        | Harm::SilenceForth
+        | Harm::SilenceBack
+        | Harm::LoseAnswers
+        | Harm::LoseEvents => {
             if let Some(wires) = wires(world, planned.target) {
-                match planned.harm {
-                    Harm::Cut => wires.cut(),
-                    Harm::Silence => wires.silence(),
-                    _ => wires.slow(SLOW_LATENCY, SLOW_JITTER, SLOW_BYTES_PER_SECOND),
-                };
+                damage(&wires, planned.harm);
             }
         }
     }
     Ok(Open { planned, node })
+}
+
+fn damage(wires: &Link, harm: Harm) {
+    match harm {
+        Harm::Cut => drop(wires.cut()),
+        Harm::Silence => drop(wires.silence()),
+        Harm::Slow => drop(wires.slow(SLOW_LATENCY, SLOW_JITTER, SLOW_BYTES_PER_SECOND)),
+        Harm::SilenceForth => drop(wires.silence_one_way(Direction::Forth)),
+        Harm::SilenceBack => drop(wires.silence_one_way(Direction::Back)),
+        Harm::LoseAnswers => lose(wires, |message| {
+            message.is_answer() && message.payload.starts_with(b"{\"stream\":") && message.payload_holds("\"seq\":")
+        }),
+        Harm::LoseEvents => lose(wires, |message| message.subject.starts_with("huddle.live.")),
+        Harm::Kill | Harm::Pause | Harm::Terminate | Harm::StepDown => {}
+    }
+}
+
+/// Leaves out one in [`ONE_IN_LOST`] of the messages from NATS that `is_meant` says are meant, until the wires heal.
+fn lose(wires: &Link, is_meant: impl Fn(&NatsMessage<'_>) -> bool + Send + 'static) {
+    let mut count = 0_u64;
+    // It goes on without the handle.
+    let _ = wires.drop_replies(move |message| {
+        let is_one = is_meant(message);
+        count += u64::from(is_one);
+        is_one && count.is_multiple_of(ONE_IN_LOST)
+    });
 }
 
 async fn end(world: &mut World, fault: &Open) -> Result<()> {
@@ -288,7 +358,14 @@ async fn end(world: &mut World, fault: &Open) -> Result<()> {
         Harm::Pause => return process(world, planned.target, *node).resume(),
         Harm::Terminate => drop(process(world, planned.target, *node).wait(END_BOUND).await?),
         Harm::Kill => {}
-        Harm::Cut | Harm::Silence | Harm::Slow => {
+        Harm::StepDown => return Ok(()),
+        Harm::Cut
+        | Harm::Silence
+        | Harm::Slow
+        | Harm::SilenceForth
+        | Harm::SilenceBack
+        | Harm::LoseAnswers
+        | Harm::LoseEvents => {
             if let Some(wires) = wires(world, planned.target) {
                 wires.heal();
             }

@@ -49,12 +49,16 @@ pub struct Tape {
     clients: Vec<String>,
     teams: Vec<String>,
     accepted: Vec<Acceptance>,
-    /// When a message reached some client, and how long after its first attempt.
+    /// When a message reached some client, and how long after its first attempt: live, or late for want of a connection
+    /// or a subscription that the client had lost.
     delivered: Vec<(u64, u64)>,
     connections: Vec<ConnectionMoment>,
     faults: Vec<FaultMark>,
     /// When all clients were whole, and when not any longer.
     whole: Vec<(u64, bool)>,
+    /// When each client lost its connection last, and each of its subscriptions by team.
+    lost_us: HashMap<String, u64>,
+    ended_us: HashMap<(String, String), u64>,
     client_indexes: HashMap<String, usize>,
     /// First attempts, by team and `client_id`. No two users share a `client_id` here.
     first_attempts: HashMap<(String, String), u64>,
@@ -76,13 +80,22 @@ impl Tape {
                 let (client, team) = (self.client(client), self.team(team));
                 self.accepted.push(Acceptance { at_us, latency_us, client, team });
             }
-            // Only what is live: a catch-up is late by nature.
             Note::Event(event) if event.kind == kind::POSTED => {
-                let is_live = board.clients().get(client).is_some_and(|state| state.caught_up.contains(&event.team));
-                let Some(client_id) = event.client_id.as_ref().filter(|_| is_live) else { return };
+                let Some(client_id) = &event.client_id else { return };
                 let key = (event.team.clone(), client_id.clone());
-                if let Some(sent_us) = self.first_attempts.get(&key) {
+                let Some(sent_us) = self.first_attempts.get(&key).copied() else { return };
+                let Some(state) = board.clients().get(client) else { return };
+                // What was sent before the client went away, or began, is late by nature: not so what was sent meanwhile.
+                let is_live = state.caught_up.contains(&event.team);
+                let ended_us = self.ended_us.get(&(client.to_owned(), event.team.clone()));
+                let away_us = self.lost_us.get(client).max(ended_us).copied();
+                if is_live || (!state.place.is_guest && away_us.is_some_and(|away_us| sent_us >= away_us)) {
                     self.delivered.push((at_us, at_us - sent_us));
+                }
+            }
+            Note::Ended { team, .. } => {
+                if board.clients().get(client).is_some_and(|state| state.caught_up.contains(team)) {
+                    self.ended_us.insert((client.to_owned(), team.clone()), at_us);
                 }
             }
             Note::Connected { gateway, .. } => {
@@ -90,6 +103,10 @@ impl Tape {
                 self.connections.push(ConnectionMoment { at_us, client, gateway: Some(gateway.clone()) });
             }
             Note::Disconnected { .. } => {
+                // Losing it again before having caught up is the same absence.
+                if board.clients().get(client).is_some_and(|state| !state.caught_up.is_empty()) {
+                    self.lost_us.insert(client.to_owned(), at_us);
+                }
                 let client = self.client(client);
                 self.connections.push(ConnectionMoment { at_us, client, gateway: None });
             }
@@ -127,7 +144,8 @@ impl Tape {
         &self.accepted
     }
 
-    /// When messages reached clients live, and how long after their first attempts.
+    /// When messages reached clients, and how long after their first attempts: those that came live, and of a catch-up those
+    /// that were sent after the client had lost its connection. What a guest missed while it was no member is not counted.
     pub fn delivered(&self) -> &[(u64, u64)] {
         &self.delivered
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     fleet::{Fleet, FleetOptions},
     measure::Measured,
-    oracle::{self, Verdict},
+    oracle::{self, Expected, Verdict},
     recorder::{Recorder, WORLD},
     timeline,
 };
@@ -30,6 +30,10 @@ const DEFAULT_SEED: u64 = 1;
 /// How long a fleet may take until all its clients follow and send.
 const START_BOUND: Duration = Duration::from_mins(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a removal may take to reach everybody while nothing is broken, by the default.
+const REVOCATION_BOUND: Duration = Duration::from_secs(5);
+/// How long a run goes on in peace after who leaves has been refused: then the removal counts as a calm one.
+const REFUSED_FOR: Duration = Duration::from_millis(2_100);
 /// How often a long wait looks after the clients.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How often a run says how it goes.
@@ -46,6 +50,12 @@ pub struct WorldOptions {
     pub cluster: ClusterOptions,
     /// The clients.
     pub fleet: FleetOptions,
+    /// How long after a removal sends and reads of the removed user may still be answered, where nothing was broken around
+    /// the removal: see [`huddle_verify::Options::calm_revocation_bound`]. Everywhere else, and with `None`, a minute.
+    pub revocation_bound: Option<Duration>,
+    /// Whether a run is no success in which nobody read, repeated a send, got a second receipt, came or went, or was
+    /// refused for being no member.
+    pub exercises_all: bool,
 }
 
 impl WorldOptions {
@@ -54,7 +64,14 @@ impl WorldOptions {
     pub fn of(row: &str) -> Self {
         let seed = env::var(SEED_VARIABLE).ok().and_then(|seed| seed.parse().ok()).unwrap_or(DEFAULT_SEED);
         let cluster = ClusterOptions { nats_nodes: 3, wired: true, ..ClusterOptions::default() };
-        Self { row: row.to_owned(), seed, cluster, fleet: FleetOptions::default() }
+        Self {
+            row: row.to_owned(),
+            seed,
+            cluster,
+            fleet: FleetOptions::default(),
+            revocation_bound: Some(REVOCATION_BOUND),
+            exercises_all: true,
+        }
     }
 
     fn title(&self) -> String {
@@ -90,6 +107,8 @@ struct Round {
     /// When the first of the faults that are under way, or were last, began.
     faults_from_us: Option<u64>,
     open_faults: BTreeSet<String>,
+    /// When the last one was healed.
+    healed_at: Option<Instant>,
 }
 
 impl World {
@@ -103,7 +122,7 @@ impl World {
         let (down, measured) = (BTreeSet::new(), Vec::new());
         let mut world =
             Self { files, cluster, options, round, down, measured, began, progress_at: began + PROGRESS_INTERVAL };
-        world.until_back(START_BOUND).await.context("the fleet does not get to work")?;
+        world.until_at_work().await?;
         world.say("the fleet is at work");
         Ok(world)
     }
@@ -138,6 +157,7 @@ impl World {
     /// Marks the end of the faults of `row`.
     pub fn healed(&mut self, row: &str) {
         self.round.open_faults.remove(row);
+        self.round.healed_at = Some(Instant::now());
         self.round.recorder.note(WORLD, 0, Note::Healed { row: row.to_owned() });
         self.say(&format!("{row}: healed"));
     }
@@ -164,7 +184,7 @@ impl World {
     }
 
     /// Waits until every client but the guests is connected, has caught up, and, where it sends, has had something
-    /// acknowledged since this call. Returns how long that took.
+    /// new acknowledged since this call: late retries do not count. Returns how long that took.
     ///
     /// # Errors
     /// When it does not come about within `bound`; the error names the clients that are missing.
@@ -207,9 +227,10 @@ impl World {
         measured
     }
 
-    /// The common oracle: nobody sends anything new; within 30 s and a margin everything is acknowledged and stored and
-    /// every client has what history has; all processes run; and the checker finds nothing in the recording. Heals
-    /// nothing by itself. The fleet has ended then.
+    /// The common oracle: nobody sends anything new; everything is acknowledged and stored and every client has what history
+    /// has within 30 s after the last mark of healing, or within 10 s after this call where that is later, plus a margin of
+    /// 15 s; all processes run; the checker finds nothing in the recording; and the run did something about each guarantee
+    /// that it is to judge. Heals nothing by itself. The fleet has ended then.
     ///
     /// # Errors
     /// When something did not hold: the error quotes the first findings and says where the files are.
@@ -217,7 +238,14 @@ impl World {
         let fleet = self.round.fleet.take().context("this fleet has settled already")?;
         self.say("settling");
         let recorder = self.round.recorder.clone();
-        let settled = Box::pin(oracle::settle(&mut self.cluster, fleet, &recorder, &self.round.directory)).await;
+        let healed_for = self.round.healed_at.filter(|_| self.round.open_faults.is_empty());
+        let expected = Expected {
+            revocation_bound: self.options.revocation_bound,
+            exercises_all: self.options.exercises_all,
+            healed_for: healed_for.map(|at| at.elapsed()).unwrap_or_default(),
+        };
+        let directory = &self.round.directory;
+        let settled = Box::pin(oracle::settle(&mut self.cluster, fleet, &recorder, directory, expected)).await;
         self.round.draw(&self.options.title())?;
         let mut verdict = settled?;
         for name in self.ended_processes() {
@@ -242,8 +270,27 @@ impl World {
         self.round = Round::start(&self.cluster, &self.options, number, directory).await?;
         self.measured.clear();
         self.files.recorder = self.round.recorder.clone();
+        self.until_at_work().await
+    }
+
+    /// Waits until all clients follow and send, and those outside were refused; and then a moment, so that nothing that is
+    /// broken from here on excuses the removal of who has left.
+    async fn until_at_work(&mut self) -> Result<()> {
+        let began = Instant::now();
         self.until_back(START_BOUND).await.context("the fleet does not get to work")?;
-        Ok(())
+        loop {
+            self.look()?;
+            let (has_outside, unrefused) = self.round.recorder.look(|board| {
+                let outside = || board.clients().iter().filter(|(_, state)| state.place.is_outside);
+                let unrefused = outside().filter(|(_, state)| state.refused == 0).map(|(name, _)| name.clone());
+                (outside().next().is_some(), unrefused.collect::<Vec<String>>())
+            });
+            if unrefused.is_empty() {
+                return if has_outside { self.run_for(REFUSED_FOR).await } else { Ok(()) };
+            }
+            ensure!(began.elapsed() < START_BOUND, "not refused after {START_BOUND:?}: {unrefused:?}");
+            sleep(POLL_INTERVAL).await;
+        }
     }
 
     /// Ends a run that has settled: checks that nothing is unstored, nothing became a dead letter and nothing panicked,
@@ -325,8 +372,15 @@ impl Round {
         let seed = options.seed.wrapping_add(u64::from(number));
         let recorder = Recorder::create(&directory.join("recording.jsonl"), options.seed)?;
         let fleet = Box::pin(Fleet::start(cluster, &options.fleet, number, seed, &recorder)).await?;
-        let (faults_from_us, open_faults) = (None, BTreeSet::new());
-        Ok(Self { number, directory, recorder, fleet: Some(fleet), faults_from_us, open_faults })
+        Ok(Self {
+            number,
+            directory,
+            recorder,
+            fleet: Some(fleet),
+            faults_from_us: None,
+            open_faults: BTreeSet::new(),
+            healed_at: None,
+        })
     }
 
     fn draw(&self, title: &str) -> Result<()> {

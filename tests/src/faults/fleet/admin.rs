@@ -1,4 +1,4 @@
-//! Owns who adds guests to their teams and removes them, again and again.
+//! Owns who adds guests to their teams and removes them, again and again, and removes who leaves for good.
 
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use crate::{Access, DirectoryClient, SERVICE_TOKEN, faults::recorder::Recorder, 
 const CHANGE_BOUND: Duration = Duration::from_secs(8);
 /// The wait before a change is asked for again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether a leaver has had something accepted.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a guest is a member, in milliseconds.
 const STAY_MS: std::ops::Range<u64> = 4_000..9_000;
 /// How long it is none, in milliseconds.
@@ -56,6 +58,19 @@ impl Admin {
 
     /// Ends when the run gets quiet, with every guest a member.
     pub(super) async fn run(mut self) -> Result<()> {
+        for (team, leaver) in self.plan.leavers.clone() {
+            while self.recorder.look(|board| board.clients().get(&leaver).is_none_or(|state| state.accepted == 0)) {
+                if timeout(LOOK_INTERVAL, self.phase.wait_for(|phase| *phase >= Phase::Quiet)).await.is_ok() {
+                    return Ok(());
+                }
+            }
+            self.change(&team, &leaver, Change::Removed).await?;
+        }
+        if self.plan.guests.is_empty() {
+            // Whoever told the phases may have gone: so has the run.
+            let _ = self.phase.wait_for(|phase| *phase >= Phase::Quiet).await;
+            return Ok(());
+        }
         loop {
             if self.wait(STAY_MS).await {
                 return Ok(());

@@ -15,6 +15,9 @@ pub type Teams = BTreeMap<String, Vec<String>>;
 /// One client in so many follows from now on only, instead of from a team's beginning.
 const ONE_IN_WITHOUT_CURSOR: usize = 5;
 
+/// How much each client sends that is no member: enough to be refused now and then.
+const OUTSIDE_PER_SECOND: f64 = 2.0;
+
 /// Who is in a fleet.
 #[derive(Debug, Clone)]
 pub struct FleetOptions {
@@ -30,7 +33,11 @@ pub struct FleetOptions {
     pub readers: usize,
     /// Native clients that are added to a team and removed from it, again and again.
     pub guests: usize,
-    /// How many messages all send together, per second.
+    /// Native clients that are removed from their team for good as soon as something of theirs was accepted, and go on.
+    pub leavers: usize,
+    /// Native clients that are no members of the team that they ask for and send to.
+    pub outsiders: usize,
+    /// How many messages all members send together, per second.
     pub messages_per_second: f64,
     /// What stands between the clients and the gateways.
     pub front: Front,
@@ -46,6 +53,8 @@ impl Default for FleetOptions {
             followers: 2,
             readers: 2,
             guests: 1,
+            leavers: 1,
+            outsiders: 1,
             messages_per_second: 100.0,
             front: Front::Direct,
         }
@@ -64,6 +73,8 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) kind: Kind,
     pub(super) is_guest: bool,
+    /// Whether it is no member, but perhaps at first.
+    pub(super) is_outside: bool,
     /// Whether it begins with what happens from now on.
     pub(super) from_now: bool,
 }
@@ -79,16 +90,21 @@ pub(super) enum Kind {
 
 impl Plan {
     pub(super) fn place(&self) -> Place {
-        Place { teams: self.teams.clone(), is_guest: self.is_guest, sends: !matches!(self.kind, Kind::Grpc) }
+        // Nobody outside comes to have anything: there is nothing to wait for.
+        let teams = if self.is_outside { Vec::new() } else { self.teams.clone() };
+        let sends = !matches!(self.kind, Kind::Grpc);
+        Place { teams, is_guest: self.is_guest, sends, is_outside: self.is_outside }
     }
 }
 
-/// Adds and removes guests.
+/// Adds and removes guests, and removes who leaves.
 #[derive(Debug, Clone)]
 pub(super) struct AdminPlan {
     pub(super) name: String,
     /// Team and guest.
     pub(super) guests: Vec<(String, String)>,
+    /// Team and who is removed from it for good.
+    pub(super) leavers: Vec<(String, String)>,
     pub(super) seed: u64,
 }
 
@@ -120,6 +136,7 @@ impl Cast {
             gateway: index,
             kind,
             is_guest: false,
+            is_outside: false,
             from_now: index % ONE_IN_WITHOUT_CURSOR == ONE_IN_WITHOUT_CURSOR - 1,
         };
         let two = |index: usize| {
@@ -139,6 +156,16 @@ impl Cast {
             let plan = plan(format!("guest-{index}"), index, Kind::Native(Encoding::Json), vec![team]);
             Plan { is_guest: true, from_now: false, ..plan }
         };
+        // The names begin as those of guests: nobody waits for them while the run goes on.
+        let outside = |name: String, index: usize| {
+            let team = teams[(index + 1) % options.teams].clone();
+            let plan = plan(name, index, Kind::Native(Encoding::Proto), vec![team]);
+            Plan { is_guest: true, is_outside: true, messages_per_second: OUTSIDE_PER_SECOND, from_now: false, ..plan }
+        };
+        let leavers: Vec<Plan> =
+            (0..options.leavers).map(|index| outside(format!("guest-leaver-{index}"), index)).collect();
+        let outsiders = (0..options.outsiders).map(|index| outside(format!("guest-outsider-{index}"), index + 1));
+        let outsiders: Vec<Plan> = outsiders.collect();
         let socketio = |index: usize| {
             let kinds = [
                 (4, Transport::Polling),
@@ -161,19 +188,22 @@ impl Cast {
         let socketio: Vec<Plan> = (0..options.socketio).map(socketio).collect();
         let followers: Vec<Plan> = (0..options.followers).map(follower).collect();
         let readers: Vec<Plan> = (0..options.readers).map(reader).collect();
-        let guests: Vec<(String, String)> = natives
-            .iter()
-            .filter(|plan| plan.is_guest)
-            .flat_map(|plan| plan.teams.iter().map(|team| (team.clone(), plan.name.clone())))
-            .collect();
-        let admin = (!guests.is_empty()).then(|| AdminPlan { name: "admin".to_owned(), guests, seed });
+        let places = |plan: &Plan| {
+            let places = plan.teams.iter().map(|team| (team.clone(), plan.name.clone()));
+            places.collect::<Vec<(String, String)>>()
+        };
+        let guests: Vec<_> = natives.iter().filter(|plan| plan.is_guest).flat_map(places).collect();
+        let leaving: Vec<_> = leavers.iter().flat_map(places).collect();
+        let has_work = !guests.is_empty() || !leaving.is_empty();
+        let admin = has_work.then(|| AdminPlan { name: "admin".to_owned(), guests, leavers: leaving, seed });
 
         let mut members: Teams = teams.iter().map(|team| (team.clone(), vec!["owner".to_owned()])).collect();
-        for plan in natives.iter().chain(&socketio).chain(&followers).chain(&readers) {
+        for plan in natives.iter().chain(&leavers).chain(&socketio).chain(&followers).chain(&readers) {
             for team in &plan.teams {
                 members.entry(team.clone()).or_default().push(plan.name.clone());
             }
         }
+        let natives = [natives, leavers, outsiders].concat();
         Self { members, natives, socketio, followers, readers, admin }
     }
 }

@@ -33,6 +33,8 @@ const RECONNECT_PAUSE_MS: std::ops::Range<u64> = 20..400;
 const RECONNECT_PAUSE_MAX_MS: u64 = 2_000;
 /// The wait before a refused or ended subscription is asked for again, in milliseconds.
 const RESUBSCRIBE_PAUSE_MS: std::ops::Range<u64> = 300..700;
+/// The same of a client that is no member.
+const OUTSIDE_PAUSE_MS: std::ops::Range<u64> = 1_000..2_000;
 /// The wait between two reads of a page, in milliseconds.
 const PAGE_PAUSE_MS: std::ops::Range<u64> = 1_500..4_500;
 /// Events of a page at most.
@@ -322,7 +324,8 @@ impl Native {
     }
 
     fn ended(&mut self, link: &mut Link, team: String, code: &str) {
-        let pause = Duration::from_millis(self.rng.random_range(RESUBSCRIBE_PAUSE_MS));
+        let pause = if self.plan.is_outside { OUTSIDE_PAUSE_MS } else { RESUBSCRIBE_PAUSE_MS };
+        let pause = Duration::from_millis(self.rng.random_range(pause));
         link.subscribe_at.insert(team.clone(), Instant::now() + pause);
         self.note(Note::Ended { team, code: code.to_owned() });
     }

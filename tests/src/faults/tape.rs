@@ -93,10 +93,10 @@ impl Tape {
                     self.delivered.push((at_us, at_us - sent_us));
                 }
             }
-            Note::Ended { team, .. } => {
-                if board.clients().get(client).is_some_and(|state| state.caught_up.contains(team)) {
-                    self.ended_us.insert((client.to_owned(), team.clone()), at_us);
-                }
+            Note::Ended { team, .. }
+                if board.clients().get(client).is_some_and(|state| state.caught_up.contains(team)) =>
+            {
+                self.ended_us.insert((client.to_owned(), team.clone()), at_us);
             }
             Note::Connected { gateway, .. } => {
                 let client = self.client(client);

@@ -74,7 +74,8 @@ impl Tape {
             Note::Accepted { team, client_id, .. } => {
                 let key = (team.clone(), client_id.clone());
                 // A late retry tells nothing of how long the send took.
-                let state = board.clients().get(client);
+                // Nor does one who is about to be removed: it waits for its next receipt for ever.
+                let state = board.clients().get(client).filter(|state| !state.place.is_outside);
                 let Some(sent_us) = state.and_then(|state| state.unacknowledged.get(&key)) else { return };
                 let latency_us = at_us - sent_us;
                 let (client, team) = (self.client(client), self.team(team));

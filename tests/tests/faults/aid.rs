@@ -276,11 +276,10 @@ async fn read_on(mut socket: RawWs, chain: Arc<Mutex<Vec<(u64, u64)>>>) -> Resul
                     chain.lock().unwrap_or_else(PoisonError::into_inner).push((seq, prev_seq));
                 }
             }
-            Ok(Received::Pong(_)) => {}
             Ok(Received::Close(code)) => return Ok(code),
             Ok(Received::End) => return Ok(None),
             // A gateway that stands still says nothing for long.
-            Err(_) => {}
+            Ok(Received::Pong(_)) | Err(_) => {}
         }
     }
 }

@@ -97,11 +97,12 @@ async fn without_history(world: &mut World, how: &str, cursor: Option<u64>) -> R
 
     let mut joined = None;
     if let Some(cursor) = cursor {
-        let (joined_at, last) = (Instant::now(), *world.recorder().recently_accepted(BUSY).last().context("no sends")?);
+        let began_to_join = Instant::now();
+        let newest = *world.recorder().recently_accepted(BUSY).last().context("no sends")?;
         let joining = timeout(JOIN_BOUND, Looker::at(&world.cluster, 0, BYSTANDER, BUSY, Some(cursor)));
         let mut looker = joining.await.context("nobody can join")??;
-        let count = looker.until(last, JOIN_BOUND).await.context("who joins does not catch up")?;
-        joined = Some((joined_at.elapsed(), count));
+        let count = looker.until(newest, JOIN_BOUND).await.context("who joins does not catch up")?;
+        joined = Some((began_to_join.elapsed(), count));
     }
     world.run_for(HISTORY_AWAY.saturating_sub(began.elapsed())).await?;
     let measured = world.measure();

@@ -4,13 +4,13 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use futures_util::{StreamExt as _, future::try_join_all};
+use futures_util::future::try_join_all;
 use huddle_client::{
     Client, ClientOptions, Encoding, Incoming, IncomingFrames, OutgoingMessage, Receipt, Sender, SenderOptions,
 };
@@ -23,7 +23,7 @@ use huddle_tests::{
 use rand::RngExt as _;
 use tokio::{
     sync::Semaphore,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -138,7 +138,7 @@ struct State {
     storm: AtomicUsize,
     back: Vec<AtomicUsize>,
     /// The last position that each client has, without a hole.
-    seen: Vec<std::sync::atomic::AtomicU64>,
+    seen: Vec<AtomicU64>,
     connecting: Semaphore,
 }
 
@@ -159,7 +159,7 @@ impl Storm {
             moved: AtomicBool::new(false),
             storm: AtomicUsize::new(1),
             back: (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect(),
-            seen: (0..CLIENTS).map(|_| Default::default()).collect(),
+            seen: (0..CLIENTS).map(|_| AtomicU64::default()).collect(),
             connecting: Semaphore::new(CONNECTING_MAX),
         });
         let mut clients = JoinSet::new();
@@ -264,10 +264,13 @@ fn take(place: &mut Contiguity, event: &Event) -> Result<()> {
     Ok(())
 }
 
+/// Each team's last position, and how long each message took to be accepted.
+type Said = (Vec<Seq>, Vec<Duration>);
+
 /// Somebody who talks in all teams, on a connection that nobody cuts.
 struct Talk {
     stop: Arc<AtomicBool>,
-    task: Option<tokio::task::JoinHandle<Result<(Vec<Seq>, Vec<Duration>)>>>,
+    task: Option<JoinHandle<Result<Said>>>,
     took: Vec<Duration>,
 }
 
@@ -294,7 +297,7 @@ impl Talk {
     }
 }
 
-async fn talk(sender: Sender, stop: Arc<AtomicBool>) -> Result<(Vec<Seq>, Vec<Duration>)> {
+async fn talk(sender: Sender, stop: Arc<AtomicBool>) -> Result<Said> {
     let mut ticks = interval(SEND_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut under_way = Vec::new();

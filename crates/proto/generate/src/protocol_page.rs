@@ -12,6 +12,8 @@ use crate::source_comments::SourceComments;
 
 const GATEWAY: &str = "huddle.gateway.v1";
 const EVENT: &str = "huddle.event.v1";
+/// Where the part about events is linked to.
+const EVENTS_ANCHOR: &str = "a-teams-events";
 /// The server frame that holds an event.
 const EVENT_FRAME: &str = "event";
 /// Begins the sentence about retries in the comment of every error code.
@@ -53,7 +55,7 @@ impl Page<'_> {
         let kinds: Vec<_> = message.field.iter().filter(|field| field.oneof_index.is_some()).collect();
         for kind in &kinds {
             let meaning = self.comment(&format!("{name}.{}", kind.name()))?;
-            let anchor = if kind.name() == EVENT_FRAME { "events" } else { kind.name() };
+            let anchor = if kind.name() == EVENT_FRAME { EVENTS_ANCHOR } else { kind.name() };
             writeln!(text, "| [`{}`](#{anchor}) | {} | {} |", kind.name(), kind.number(), cell(meaning))?;
         }
         text.push('\n');
@@ -67,7 +69,7 @@ impl Page<'_> {
     fn events(&self, text: &mut String) -> Result<()> {
         let name = format!("{EVENT}.Event");
         let message = self.message(&name)?;
-        writeln!(text, "## Events\n\n`{name}`: {}\n", self.comment(&name)?)?;
+        writeln!(text, "## A team's events\n\n`{name}`: {}\n", self.comment(&name)?)?;
         self.field_table(text, &name, message.field.iter().filter(|field| field.oneof_index.is_none()))?;
         writeln!(text, "And one of these (the oneof `kind`), by its name:\n")?;
         writeln!(text, "| Name | Number | Meaning | Fields |\n|---|---|---|---|")?;
@@ -187,6 +189,7 @@ fn type_text(field: &FieldDescriptorProto) -> String {
         Type::Uint64 => "uint64".to_owned(),
         Type::Int64 => "int64".to_owned(),
         Type::Enum if short == "ErrorCode" => "[ErrorCode](#error-codes)".to_owned(),
+        Type::Message if short == "Event" => format!("[Event](#{EVENTS_ANCHOR})"),
         Type::Enum | Type::Message => format!("[{short}](#{})", short.to_lowercase()),
         other => other.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
     };

@@ -112,7 +112,7 @@ async fn one_registry_holds_the_metrics_of_all_four_services() -> Result<()> {
     let admin = told["admin_urls"]["gateway"].as_str().context("no admin endpoint")?;
     let metrics = http::get(&format!("{admin}/metrics"), None).await?.body;
     let mut names: Vec<&str> = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-    for name in ["huddle_gateway_sends_accepted", "huddle_persistence_events_stored", "huddle_history_calls"] {
+    for name in ["huddle_gateway_sends_accepted", "huddle_persistence_events_stored", "huddle_history_streams"] {
         assert!(names.iter().any(|known| known.starts_with(name)), "{name} is not in: {names:?}");
     }
     assert!(names.iter().any(|known| known.starts_with("huddle_directory_calls")), "{names:?}");

@@ -16,7 +16,7 @@ use huddle_proto::{
 use super::Connection;
 use crate::{
     memberships::not_found,
-    relay::{self, Delivery, Recent},
+    relay::{self, Delivery, Page, Recent},
     worker::{HeldEvents, Subscription, Worker},
 };
 
@@ -167,6 +167,9 @@ impl CatchUp {
     async fn catch_up(&self) -> Result<(), Refusal> {
         let mut place = Contiguity::after(self.cursor.unwrap_or(self.fence()));
         if self.cursor.is_some() {
+            if self.fence().is_zero() {
+                self.send_stored(&mut place).await?;
+            }
             self.send_missed(&mut place, self.fence()).await?;
         }
         let mut overflows = 0;
@@ -197,26 +200,44 @@ impl CatchUp {
         Ok(())
     }
 
+    /// Sends the stored events after `place`: the log has none of the team, and cannot say how far they go.
+    async fn send_stored(&self, place: &mut Contiguity) -> Result<(), Refusal> {
+        let Some(recent) = &self.recent else { return Err(relay::unavailable()) };
+        let core = &self.worker.core;
+        while !self.subscription.is_ended() {
+            let page = core.relay.stored_page(&self.subscription.team, recent, place.last()).await?;
+            if page.through <= place.last() {
+                break;
+            }
+            self.send_page(place, &page).await;
+        }
+        Ok(())
+    }
+
     /// Sends the events after `place`, at least up to `through`.
     async fn send_missed(&self, place: &mut Contiguity, through: Seq) -> Result<(), Refusal> {
         let Some(recent) = &self.recent else { return Err(relay::unavailable()) };
         let core = &self.worker.core;
         while place.last() < through && !self.subscription.is_ended() {
             let page = core.relay.page(&self.subscription.team, recent, place.last(), through).await?;
-            let names = if self.subscription.connection.shows_people() {
-                core.names.of(page.deliveries.iter().map(|delivery| &delivery.event.sender)).await
-            } else {
-                HashMap::new()
-            };
-            for delivery in &page.deliveries {
-                if let Some(name) = names.get(&delivery.event.sender) {
-                    delivery.name_sender(name.clone());
-                }
-                self.send(place, delivery).await;
-            }
-            place.advance(page.through);
+            self.send_page(place, &page).await;
         }
         Ok(())
+    }
+
+    async fn send_page(&self, place: &mut Contiguity, page: &Page) {
+        let names = if self.subscription.connection.shows_people() {
+            self.worker.core.names.of(page.deliveries.iter().map(|delivery| &delivery.event.sender)).await
+        } else {
+            HashMap::new()
+        };
+        for delivery in &page.deliveries {
+            if let Some(name) = names.get(&delivery.event.sender) {
+                delivery.name_sender(name.clone());
+            }
+            self.send(place, delivery).await;
+        }
+        place.advance(page.through);
     }
 
     async fn send_held(&self, place: &mut Contiguity, delivery: &Arc<Delivery>) -> Result<(), Refusal> {

@@ -30,7 +30,7 @@ use crate::{
 pub(crate) use delivery::Delivery;
 use feed::Command;
 use recent::Budget;
-pub(crate) use recent::Recent;
+pub(crate) use recent::{Page, Recent};
 
 /// Subscriptions that may wait for one feed's attention.
 const COMMANDS_MAX: usize = 256;

@@ -34,6 +34,20 @@ impl Relay {
         recent.share(after, || self.start_read(team, recent, after, through)).await
     }
 
+    /// What history has of `team` after `after`, for a team of which the log has nothing (any longer): a page that begins there;
+    /// it goes no further than `after` when there is nothing more.
+    ///
+    /// # Cancel safety
+    /// As [`Relay::page`].
+    pub(crate) async fn stored_page(
+        self: &Arc<Self>,
+        team: &TeamId,
+        recent: &Arc<Recent>,
+        after: Seq,
+    ) -> Result<Arc<Page>, Refusal> {
+        recent.share(after, || self.start_read(team, recent, after, Seq::ZERO)).await
+    }
+
     fn start_read(self: &Arc<Self>, team: &TeamId, recent: &Arc<Recent>, after: Seq, through: Seq) -> SharedRead {
         let (relay, team, recent) = (Arc::clone(self), team.clone(), Arc::clone(recent));
         // On its own, so that it ends also when nobody waits for it any more.
@@ -49,7 +63,8 @@ impl Relay {
     }
 
     async fn read(&self, team: &TeamId, after: Seq, through: Seq) -> Result<Page, Refusal> {
-        match self.log.events_between(team, after, through).await {
+        let in_log = if through > after { self.log.events_between(team, after, through).await } else { Ok(None) };
+        match in_log {
             Ok(Some(events)) => {
                 if let Some(last) = events.last() {
                     self.metrics.page_read(ReadFrom::Log);
@@ -64,7 +79,7 @@ impl Relay {
         self.metrics.page_read(ReadFrom::History);
         let last = events.last().map_or(after, |event| event.seq);
         // Positions up to `through` that history does not show were not for showing.
-        let covered = if has_more && last > after { last } else { last.max(through) };
+        let covered = if has_more && last > after { last } else { last.max(through).max(after) };
         Ok(Page { through: covered, deliveries: deliveries(events, after) })
     }
 }

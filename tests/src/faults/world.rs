@@ -89,8 +89,6 @@ pub struct World {
     pub cluster: Cluster,
     options: WorldOptions,
     round: Round,
-    /// Processes that are down on purpose, also at the end.
-    down: BTreeSet<String>,
     measured: Vec<Measured>,
     began: Instant,
     progress_at: Instant,
@@ -119,9 +117,9 @@ impl World {
         let cluster = Box::pin(Cluster::start(options.cluster.clone())).await?;
         let round = Round::start(&cluster, &options, 1, directory.clone()).await?;
         let files = Files::of(directory, &cluster, &round.recorder);
-        let (down, measured) = (BTreeSet::new(), Vec::new());
+        let measured = Vec::new();
         let mut world =
-            Self { files, cluster, options, round, down, measured, began, progress_at: began + PROGRESS_INTERVAL };
+            Self { files, cluster, options, round, measured, began, progress_at: began + PROGRESS_INTERVAL };
         world.until_at_work().await?;
         world.say("the fleet is at work");
         Ok(world)
@@ -160,11 +158,6 @@ impl World {
         self.round.healed_at = Some(Instant::now());
         self.round.recorder.note(WORLD, 0, Note::Healed { row: row.to_owned() });
         self.say(&format!("{row}: healed"));
-    }
-
-    /// Says that the process `name` is down on purpose and stays so, also while the run settles.
-    pub fn leave_down(&mut self, name: &str) {
-        self.down.insert(name.to_owned());
     }
 
     /// Lets time pass.
@@ -342,7 +335,6 @@ impl World {
         if !postgres.is_running() {
             ended.push("postgres".to_owned());
         }
-        ended.retain(|name| !self.down.contains(name));
         ended
     }
 
